@@ -1,0 +1,152 @@
+"""The compiled products and steps against torch and ``generate``, and hosts that have no compiler."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workers.test_serve_decoding import generated, looped, prompt_of
+from tests.workers.test_serve_fast import FAMILIES
+from tests.workers.tiny_models import tiny_model
+from tui.jobs.job import Kind
+from tui.starter import starter_folder
+from tui.workers.host import cpu_path as paths
+from tui.workers.host.compiled import library
+from tui.workers.host.compiled.products import LARGE, Product, product_of
+from tui.workers.host.compiled.steps import CompiledSteps, compiled_steps
+from tui.workers.host.decoding import Decoder
+from tui.workers.host.fp16_linear import pack_linears
+from tui.workers.host.loading import load
+from tui.workers.host.taking_apart import take_apart
+from tui.workers.reporter import Reporter
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    reason = library.open_library(tmp_path_factory.mktemp("compiled"))
+    if reason == library.NO_COMPILER:
+        pytest.skip(reason)
+    assert not reason, "a compiler is here, so step.c must compile"
+
+
+def stepping(model: Any) -> Any:
+    taken = take_apart(deepcopy(model), "compiled", lambda: False, lambda *_: None)
+    taken.recorded = compiled_steps(taken)
+    assert isinstance(taken.recorded, CompiledSteps)
+    return taken
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize(("family", "more"), FAMILIES)
+def test_compiled_steps_write_the_tokens_of_generate(family: str, more: dict[str, Any], dtype: str) -> None:
+    import torch
+
+    model = tiny_model(family, **more).to(getattr(torch, dtype))
+    exact, decoder = deepcopy(model).float(), Decoder(stepping(model), 256)
+    first = prompt_of(50, 2)
+    expected = generated(exact, first, 30)
+    assert looped(decoder, first, 30)[0] == expected
+    for second in (first + expected + prompt_of(9, 4), first[:40] + prompt_of(7, 5), prompt_of(1, 0)):
+        assert looped(decoder, second, 12)[0] == generated(exact, second, 12)
+
+
+def test_several_threads_and_a_cache_that_grows_give_the_same_logits() -> None:
+    import torch
+
+    model = tiny_model("llama", max_position_embeddings=700).half()
+    plain = take_apart(deepcopy(model), "float32", lambda: False, lambda *_: None)
+    ours, ids = stepping(model), prompt_of(270, 3)
+    caches = (plain.new_cache(), ours.new_cache())
+    torch.set_num_threads(2)
+    try:
+        with torch.inference_mode():
+            for each, cache in zip((plain, ours), caches, strict=True):
+                each.read(ids[:250], cache, lambda: None)
+            for token in ids[250:]:  # past 256 the cache moves
+                found, right = (
+                    each.read([token], cache, lambda: None)
+                    for each, cache in zip((ours, plain), (caches[1], caches[0]), strict=True)
+                )
+                assert torch.allclose(found, right, atol=2e-4)
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 3), (67, 70), (130, 1100), (2100, 1030)])
+def test_products_of_any_shape_are_those_of_torch(rows: int, columns: int) -> None:
+    import torch
+
+    layers = [torch.nn.Linear(columns, rows, bias=bias) for bias in (True, False)]
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        both = [deepcopy(layer).to(dtype) for layer in layers]
+        product = product_of(both)
+        assert isinstance(product, Product)
+        weight, bias = torch.cat([layer.weight for layer in both]).double(), torch.zeros(2 * rows).double()
+        bias[:rows] = both[0].bias.double()
+        for tokens in (0, 1, 2, 3, 5, 9):
+            x = torch.randn(tokens, columns)
+            assert torch.allclose(product(x).double(), x.double() @ weight.T + bias, atol=1e-4)
+    assert LARGE < 2 * 2 * 2100 * 1030, "the largest one lies on large pages"
+    with pytest.raises(ValueError, match="does not fit"):
+        product(torch.randn(2, columns + 1))
+
+
+def test_weights_keep_their_type_and_32_bits_become_16_only_without_loss() -> None:
+    import torch
+
+    layer = torch.nn.Linear(64, 64)
+    exact = product_of([layer])
+    assert exact is not None and exact.weight.data_ptr() == layer.weight.data_ptr(), "not copied"
+    x = torch.randn(1, 64)
+    assert torch.allclose(exact(x), layer(x), atol=1e-6)
+    both = product_of([layer, layer])
+    assert both is not None and torch.allclose(both(x), torch.cat([layer(x), layer(x)], -1), atol=1e-6)
+    layer.weight.data = layer.weight.half().float()
+    halved = product_of([layer])
+    assert halved is not None and halved.weight.dtype is torch.float16
+    mixed = [deepcopy(layer).half(), deepcopy(layer).bfloat16()]
+    assert product_of(mixed) is None
+    assert product_of([deepcopy(layer).double()]) is None
+
+
+def test_other_models_keep_their_modules_and_their_tokens() -> None:
+    for family, layers in (("gemma2", 11), ("opt", 13), ("gpt2", 9)):
+        model = tiny_model(family).bfloat16()
+        expected, packed = deepcopy(model).float(), model
+        assert pack_linears(packed, threading.Event(), lambda *_: None, "compiled") == layers
+        prompt = prompt_of(30, 2)
+        assert looped(Decoder(packed, 256), prompt, 20)[0] == generated(expected, prompt, 20)
+
+
+def test_a_model_of_another_gate_is_stepped_through_by_torch() -> None:
+    model = take_apart(tiny_model("llama", hidden_act="gelu").half(), "compiled", lambda: False, lambda *_: None)
+    assert compiled_steps(model) is None
+
+
+def test_a_host_takes_the_step_where_it_is_the_fastest(
+    reporter: Callable[..., Reporter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "per_token", lambda kind, *_: 1.0 if kind == "compiled" else 2.0)
+    loaded = load(reporter(Kind.SERVE, {}), starter_folder(), None)
+    assert isinstance(loaded.model.recorded, CompiledSteps)
+    assert loaded.model.embedding.data_ptr() == loaded.model.head.weight.data_ptr(), "one copy is enough"
+
+
+def test_without_a_compiler_there_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "_loaded", [])
+    broken = tmp_path / "bin"
+    broken.mkdir()
+    monkeypatch.setenv("PATH", str(broken))
+    assert library.open_library(tmp_path) == "no C compiler"
+    (broken / "cc").write_text("#!/bin/sh\necho 'step.c:1: error: no such instruction' >&2\nexit 1\n")
+    (broken / "cc").chmod(0o755)
+    assert library.open_library(tmp_path) == "step.c was not compiled: step.c:1: error: no such instruction"
+    assert library.loaded() is None and not list(tmp_path.glob("step-*"))

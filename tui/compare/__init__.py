@@ -1,0 +1,1 @@
+"""Trials: the same prompts put to several models, with what each answer took, cost and was worth."""

@@ -1,0 +1,1 @@
+"""Will it fit? The estimate, the verdict and the ranking."""

@@ -1,0 +1,1 @@
+"""The queue that outlives the terminal: store, runner, admission."""

@@ -1,0 +1,67 @@
+"""One job: where it stands, why, what it was asked, its result and its story."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from tui.jobs.job import Event, Job
+from tui.ui.lines.job_facts import job_facts
+from tui.ui.messages import CopyRequested, JobLogRequested
+from tui.ui.screens.dialog import Dialog
+from tui.ui.widgets.painted import LinesView
+
+
+class JobScreen(Dialog[None]):
+    """Shows a job as it is now; the app brings newer rows while it is open."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "log", "log", id="job.log"),
+        Binding("y", "copy", "copy path of the log", id="job.copy"),
+    ]
+    DEFAULT_CSS = "JobScreen #box { max-width: 100; }"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"Job {job.id}: {job.kind} {job.model}")
+        self.job = job
+        self._history: Sequence[Event] = ()
+
+    def body(self) -> ComposeResult:
+        """A text that scrolls."""
+        yield LinesView(id="job-lines")
+
+    def on_mount(self) -> None:
+        """Show what is known."""
+        self.query_one(LinesView).focus()
+        self.call_after_refresh(self._draw)
+
+    def on_resize(self) -> None:
+        """Wrap again."""
+        self.call_after_refresh(self._draw)
+
+    def show_job(self, job: Job) -> None:
+        """The job changed."""
+        self.job = job
+        self._draw()
+
+    def show_history(self, history: Sequence[Event]) -> None:
+        """The story came."""
+        self._history = history
+        self._draw()
+
+    def _draw(self) -> None:
+        if self.is_open:
+            view = self.query_one(LinesView)
+            if view.line_width > 0:
+                view.set_lines(job_facts(self.job, self._history, view.line_width - 1))
+
+    def action_log(self) -> None:
+        """Its log."""
+        self.app.post_message(JobLogRequested(self.job))
+
+    def action_copy(self) -> None:
+        """Where the log is."""
+        self.app.post_message(CopyRequested(str(self.job.log), "path"))

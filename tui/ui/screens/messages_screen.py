@@ -1,0 +1,68 @@
+"""Everything that was told since the app opened, newest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from tui.ui.lines.span import Line, Span, line, wrap_line
+from tui.ui.messages import CopyRequested
+from tui.ui.screens.dialog import Dialog
+from tui.ui.widgets.painted import LinesView
+
+if TYPE_CHECKING:
+    from tui.ui.errands import Note
+
+_MARKS = {"information": ("·", "info"), "warning": ("!", "warn"), "error": ("✗", "bad")}
+
+
+def note_lines(notes: Sequence[Note], width: int) -> list[Line]:
+    """Time, mark and text of each note."""
+    rows: list[Line] = []
+    for note in reversed(notes):
+        mark, role = _MARKS[note.severity]
+        stamp = time.strftime("%H:%M:%S", time.localtime(note.at))
+        for number, text in enumerate(note.text.split("\n")):
+            head = line(Span(f"{stamp} ", "dim"), Span(f"{mark} ", role)) if number == 0 else line(Span(" " * 11))
+            parts = wrap_line((Span(text),), max(10, width - 11))
+            rows += [(*(head if index == 0 else line(Span(" " * 11))), *part) for index, part in enumerate(parts)]
+    return rows
+
+
+class MessagesScreen(Dialog[None]):
+    """A text that scrolls."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", "copy all", id="messages.copy")]
+
+    def __init__(self, notes: Sequence[Note]) -> None:
+        super().__init__("Messages")
+        self._notes = notes
+
+    def body(self) -> ComposeResult:
+        """The notes."""
+        yield LinesView(id="note-lines")
+
+    def on_mount(self) -> None:
+        """The keys scroll."""
+        self.query_one(LinesView).focus()
+        self.call_after_refresh(self._draw)
+
+    def on_resize(self) -> None:
+        """Wrap again."""
+        self.call_after_refresh(self._draw)
+
+    def _draw(self) -> None:
+        if not self.is_open:
+            return
+        view = self.query_one(LinesView)
+        if view.line_width > 0:
+            view.set_lines(note_lines(self._notes, view.line_width - 1) or [line(Span("Nothing was told yet.", "dim"))])
+
+    def action_copy(self) -> None:
+        """Copy all of it."""
+        text = "\n".join(f"{time.strftime('%H:%M:%S', time.localtime(note.at))} {note.text}" for note in self._notes)
+        self.app.post_message(CopyRequested(text, "messages"))
