@@ -15,7 +15,7 @@ import pytest
 
 from tui import sqlite_file
 from tui.errors import StoreError
-from tui.jobs import database
+from tui.jobs import database, job_folder
 from tui.jobs.database import migrate
 from tui.jobs.job import Failure, JobRequest, Kind, Progress, State
 from tui.jobs.liveness import take_lock
@@ -138,6 +138,69 @@ def test_a_damaged_database_is_set_aside_and_rebuilt_from_the_job_folders(paths,
     store.close()
     for lock in locks:
         os.close(lock)
+
+
+@pytest.mark.parametrize("before", ["queued", "paused", "tried before"])
+def test_a_job_that_was_cancelled_on_a_full_disk_stays_cancelled_when_the_database_is_rebuilt(
+    paths, monkeypatch, before
+):
+    """The database had room for the move; a new file beside it had none."""
+    store = Store(paths)
+    job = store.submit(request())
+    if before == "paused":
+        store.pause(job.id)
+    elif before == "tried before":
+        store.claim(job.id, "cpu")
+        store.fail(job.id, 1, Failure("broke", "mend"))
+        store.retry(job.id)
+
+    def no_room(path, content, *, durable, room=0):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(job_folder, "_write", no_room)
+        assert store.cancel(job.id).state is State.CANCELLED
+        with pytest.raises(StoreError, match="the disk is full"):
+            store.submit(request(key="later"))
+    store.close()
+    damage(paths.database, "not a database")
+    rebuilt = Store(paths)
+    assert [(job.id, job.state) for job in rebuilt.jobs()] == [(job.id, State.CANCELLED)]
+    rebuilt.close()
+
+
+def test_an_outcome_that_does_not_fit_is_not_torn(paths, monkeypatch):
+    folder = paths.job_folder(1)
+    job_folder.reserve_outcome(folder)
+    monkeypatch.setattr(job_folder, "_write", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    job_folder.write_outcome(folder, {"state": "done", "result": "x" * job_folder.OUTCOME_ROOM})
+    assert job_folder.read_outcome(folder) == {}
+    job_folder.write_outcome(folder, {"state": "done", "result": "ä" * 1000})
+    assert job_folder.read_outcome(folder)["result"] == "ä" * 1000
+    job_folder.forget_outcome(folder)
+    assert job_folder.read_outcome(folder) == {}
+    assert (folder / "outcome.json").stat().st_size == job_folder.OUTCOME_ROOM
+
+
+def test_whoever_has_no_open_files_to_spare_rebuilds_nothing(paths, monkeypatch):
+    """It would read no folder at all, and forget every job."""
+    ids = populated(paths)
+    damage(paths.database, "gone")
+    read = job_folder._read
+
+    def none_to_spare(path):
+        if path.name == "outcome.json":
+            raise OSError(errno.EMFILE, "too many open files")
+        return read(path)
+
+    with monkeypatch.context() as poor:
+        poor.setattr(job_folder, "_read", none_to_spare)
+        with pytest.raises(StoreError, match="too many open files"):
+            Store(paths)
+    store = Store(paths)
+    assert {job.id for job in store.jobs()} == set(ids.values())
+    assert store.job(ids["cancelled"]).state is State.CANCELLED
+    store.close()
 
 
 def test_an_open_store_follows_a_file_that_was_replaced(paths):

@@ -6,6 +6,7 @@ are still running and are adopted, everything else queues again.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import time
 from dataclasses import asdict
@@ -17,9 +18,15 @@ from tui.jobs.job_folder import read_outcome, read_spec
 from tui.jobs.liveness import job_is_alive
 from tui.jobs.rows import now_text, to_json
 
+_OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Troubles of whoever reads, not of what is read: the next one who opens the queue may read the job."""
+
 
 def rebuild(connection: sqlite3.Connection, folders: Path) -> None:
-    """Insert one row per readable job folder; ids, keys and order stay, history begins anew."""
+    """Insert one row per readable job folder; ids, keys and order stay, history begins anew.
+
+    Raises ``OSError`` when this process, not the folder, is at fault (no open files to spare): nothing is inserted.
+    """
     numbered = sorted((int(folder.name), folder) for folder in folders.glob("[0-9]*") if folder.name.isdigit())
     if not numbered:
         return
@@ -28,7 +35,11 @@ def rebuild(connection: sqlite3.Connection, folders: Path) -> None:
     for job_id, folder in numbered:
         try:
             row = _row(job_id, folder)
-        except (OSError, ValueError, KeyError, TypeError):
+        except OSError as error:
+            if error.errno in _OF_THIS_PROCESS:
+                raise
+            continue
+        except (ValueError, KeyError, TypeError):
             continue
         columns = ", ".join(row)
         marks = ", ".join(f":{name}" for name in row)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tui.errors import MoveRefusedError, NotFoundError
 from tui.jobs.job import MOVES, Failure, Job, JobRequest, Kind, State, Want, move_is_allowed
-from tui.jobs.job_folder import forget_outcome, write_outcome, write_spec
+from tui.jobs.job_folder import forget_outcome, reserve_outcome, write_outcome, write_spec
 from tui.jobs.retry import again_text, next_try, waits_for_its_try
 from tui.jobs.rows import again_json, failure_json, job_from_row, now, now_text, spec_file_of, to_json
 from tui.paths import Paths
@@ -74,8 +74,8 @@ class Queue:
              to_json(request.after), plan, request.priority, created),
         )  # fmt: skip
         job_id = int(cursor.lastrowid or 0)
-        forget_outcome(self._folder(job_id))
         # Inside the transaction: an acknowledged job always has the copy from which a lost database is rebuilt.
+        reserve_outcome(self._folder(job_id))
         write_spec(self._folder(job_id), spec_file_of(job_id, key, plan, request, created))
         return job_id
 

@@ -26,7 +26,7 @@ from tui.jobs.store import Store
 from tui.paths import Paths
 
 POINTS = {
-    "front": ("submit", "insert", "spec", "commit", "rename"),
+    "front": ("submit", "insert", "reserved outcome", "spec", "commit", "rename"),
     "runner": ("claim", "order", "fork", "adopt", "settle", "signal", "sweep", "commit", "rename", "release"),
     "worker": ("outcome", "kept outcome", "commit", "rename"),
 }

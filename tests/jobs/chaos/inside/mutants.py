@@ -38,7 +38,7 @@ def torn_rename() -> None:
 
     from tui.jobs import job_folder
 
-    def write(path: Path, content: dict[str, Any], *, durable: bool) -> None:
+    def write(path: Path, content: dict[str, Any], *, durable: bool, room: int = 0) -> None:
         text = json.dumps(content, ensure_ascii=False)
         with path.open("w", encoding="utf-8") as file:
             file.write(text[: len(text) // 2])
@@ -63,11 +63,18 @@ def no_transaction() -> None:
     original = transition.write_spec
 
     def write_spec(folder: Path, spec: dict[str, Any]) -> None:
-        if not folder.exists():
+        if not (folder / "spec.json").exists():
             return  # "the runner will write it"
         original(folder, spec)
 
     transition.write_spec = write_spec
+
+
+def no_room() -> None:
+    """No place is kept for an outcome: on a full disk it is not written."""
+    from tui.jobs import job_folder
+
+    job_folder.OUTCOME_ROOM = 0
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -76,6 +83,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "torn-rename": torn_rename,
     "no-sweep": no_sweep,
     "no-spec": no_transaction,
+    "no-room": no_room,
 }
 
 

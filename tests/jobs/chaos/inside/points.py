@@ -86,6 +86,7 @@ PLACES: tuple[tuple[Any, str, str], ...] = (
     (store.Store, "clear", "clear"),
     (stored_jobs, "rebuild", "rebuild"),
     (database, "_set_aside", "set aside"),
+    (transition, "reserve_outcome", "reserved outcome"),
     (transition, "write_outcome", "kept outcome"),
     (transition, "forget_outcome", "forgotten outcome"),
     (ending, "stop", "signal"),
