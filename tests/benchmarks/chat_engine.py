@@ -8,6 +8,8 @@ of their spread) and how often its likeliest token is the same; then the time to
 machine slows single runs at random. With ``--threads 1`` all seconds are CPU seconds of the one thread, which other
 programs hardly change. ``--cold`` starts a real host instead and tells where the time to its first token goes.
 Weights are random (but the starter's), which makes answers flat: agreement there is a lower bound for real models.
+They have values of the type ``--stored``, bfloat16 as in most checkpoints, which float16 and float32 hold too. Beside a
+speed stands how fast it takes weights from memory, and which share that is of what this machine gives the same threads.
 """
 
 from __future__ import annotations
@@ -63,7 +65,11 @@ SHAPES: dict[str, dict[str, Any]] = {
 Speeds = Callable[[Sequence[int], int], tuple[float, float]]
 
 
-def build_model(shape: str, layers: int = 0) -> Any:
+STORED_BITS = {"bfloat16": 12, "float16": 16, "float32": 28}
+"""What the compiled products read of a weight of each type."""
+
+
+def build_model(shape: str, layers: int = 0, stored: str = "bfloat16") -> Any:
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
     if shape == "starter":
@@ -73,9 +79,10 @@ def build_model(shape: str, layers: int = 0) -> Any:
         values = {**SHAPES[shape], **({"num_hidden_layers": layers} if layers else {})}
         model = LlamaForCausalLM(LlamaConfig(max_position_embeddings=CONTEXT, **values))
     model = model.to_empty(device="cpu")
-    for parameter in model.parameters():  # values that 16 bits hold, so that every way has the same weights
-        values = torch.empty(parameter.shape, dtype=torch.float16)
-        parameter.data = values.normal_(0, 0.03).float() if parameter.dim() > 1 else torch.ones(parameter.shape)
+    for parameter in model.parameters():  # but for float32, values that 16 bits hold: every way has the same weights
+        values = torch.empty(parameter.shape).normal_(0, 0.03).to(getattr(torch, stored))
+        values = values if stored == "float32" else values.half().float()
+        parameter.data = values if parameter.dim() > 1 else torch.ones(parameter.shape)
     model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
     model.tie_weights()
     return model.eval()
@@ -117,13 +124,29 @@ def by_loop(decoder: Decoder) -> Speeds:
     return speeds
 
 
-def apart(model: Any, kind: str, folder: Path) -> Any:
+def weights_read(model: Any) -> int:
+    """The weights that one token needs all of: those of the matrices, but of embeddings only as a head."""
+    inside = sum(each.numel() for each in model.model.layers.parameters() if each.dim() > 1)
+    return inside + model.lm_head.weight.numel()
+
+
+def memory_speed() -> float:
+    """Bytes per second that this machine's memory gives a plain sum over 512 MB, with the threads of now."""
+    values, best = torch.ones(1 << 27), 0.0
+    for _ in range(8):
+        started = CLOCK()
+        values.sum()
+        best = max(best, 4 * len(values) / (CLOCK() - started))
+    return best
+
+
+def apart(model: Any, kind: str, folder: Path, stored: str) -> Any:
     """The model in parts as a host runs it; ``folder`` takes what is compiled."""
     if kind != "compiled":
         return take_apart(deepcopy(model), kind, lambda: False, lambda *_: None)
     if reason := open_library(folder):
         sys.exit(f"the compiled way cannot be measured: {reason}")
-    halves = deepcopy(model).half()
+    halves = deepcopy(model).to(getattr(torch, stored))
     halves.model.rotary_emb = deepcopy(model.model.rotary_emb)  # as loading leaves it
     taken = take_apart(halves, kind, lambda: False, lambda *_: None)
     taken.recorded = compiled_steps(taken)
@@ -163,10 +186,13 @@ def agreement(found: Sequence[Any], exact: Sequence[Any]) -> str:
 
 
 def measure(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> None:
-    model = build_model(arguments.shape, arguments.layers)
+    model = build_model(arguments.shape, arguments.layers, arguments.stored)
     size = model.config.vocab_size
     prompt = torch.randint(300, size - 1, (arguments.prompt,), generator=torch.Generator().manual_seed(1)).tolist()
     ways: dict[str, Speeds] = {}
+    bits = {"generate bfloat16": 16.0, "our loop, by hand, int8": 8, "llama.cpp Q8_0": 8.5, "llama.cpp Q4_0": 4.5}
+    bits |= dict.fromkeys(("llama.cpp F16", "our loop, by hand, float16", "our loop, by hand, bfloat16"), 16)
+    bits["our loop, by hand, compiled"] = bits["our loop, modules, packed"] = STORED_BITS[arguments.stored]
     quality: dict[str, str] = {}
     exact = logits_of(Decoder(model, CONTEXT), prompt)
     ways["generate float32"] = by_generate(model)
@@ -177,13 +203,15 @@ def measure(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> None:
         quality["generate bfloat16"] = compared(logits_of(Decoder(half, CONTEXT), prompt), exact)
     for kind in ("float32", "float16", "compiled", "bfloat16", "int8"):
         if kind in arguments.ways:
-            decoder = Decoder(apart(model, kind, Path(stack.enter_context(tempfile.TemporaryDirectory()))), CONTEXT)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            decoder = Decoder(apart(model, kind, folder, arguments.stored), CONTEXT)
             ways[f"our loop, by hand, {kind}"] = by_loop(decoder)
             quality[f"our loop, by hand, {kind}"] = compared(logits_of(decoder, prompt), exact)
     if "packed" in arguments.ways:
         packed = deepcopy(model)
-        pack_linears(packed, threading.Event(), lambda *_: None)
-        ways["our loop, modules, float16"] = by_loop(Decoder(packed, CONTEXT))
+        kind = "float16" if open_library(Path(stack.enter_context(tempfile.TemporaryDirectory()))) else "compiled"
+        pack_linears(packed, threading.Event(), lambda *_: None, kind)
+        ways["our loop, modules, packed"] = by_loop(Decoder(packed, CONTEXT))
     gc.collect()
     for kind in ("F16", "Q8_0", "Q4_0"):
         if kind in arguments.ways:
@@ -202,11 +230,13 @@ def measure(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     print(
         f"\n{arguments.shape}{part}: {len(prompt)} tokens read, {arguments.tokens} written, {arguments.threads} threads"
     )
-    base = best["generate float32"]
+    base, memory, weights = best["generate float32"], memory_speed(), weights_read(model)
+    print(f"  {weights / 1e6:.0f} million weights for a token, memory gives {memory / 1e9:.1f} GB/s")
     for name, (read, written) in sorted(best.items(), key=lambda item: -item[1][1]):
+        taken = written * weights * bits.get(name, 32) / 8
         print(
-            f"  {name:28s} writes {written:7.1f} tok/s ({written / base[1]:4.2f}x)   reads {read:7.0f} tok/s"
-            f" ({read / base[0]:4.2f}x)   {quality.get(name, '')}"
+            f"  {name:28s} writes {written:7.1f} tok/s ({written / base[1]:4.2f}x, {taken / 1e9:4.1f} GB/s,"
+            f" {taken / memory:4.0%})   reads {read:7.0f} tok/s ({read / base[0]:4.2f}x)   {quality.get(name, '')}"
         )
 
 
@@ -273,6 +303,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--ways", default="bf16,float32,float16,compiled,bfloat16,int8,packed,F16,Q8_0,Q4_0")
     parser.add_argument("--layers", type=int, default=0, help="so many layers of a shape, where memory is short")
+    parser.add_argument("--stored", choices=STORED_BITS, default="bfloat16", help="type of the weights' values")
     parser.add_argument("--turns", action="store_true", help="only the fifth turn")
     parser.add_argument("--cold", action="store_true", help="only the cold start of a host")
     arguments = parser.parse_args()

@@ -80,7 +80,9 @@ def test_several_threads_and_a_cache_that_grows_give_the_same_logits() -> None:
         torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(1, 3), (67, 70), (130, 1100), (2100, 1030)])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(1, 3), (67, 70), (130, 1100), (2100, 1030), (1, 64), (67, 128), (33, 1152), (2100, 1024)]
+)
 def test_products_of_any_shape_are_those_of_torch(rows: int, columns: int) -> None:
     import torch
 
@@ -89,21 +91,50 @@ def test_products_of_any_shape_are_those_of_torch(rows: int, columns: int) -> No
         both = [deepcopy(layer).to(dtype) for layer in layers]
         product = product_of(both)
         assert isinstance(product, Product)
+        assert (product.packed is not None) == (columns % 64 == 0 and dtype is not torch.float16)
         weight, bias = torch.cat([layer.weight for layer in both]).double(), torch.zeros(2 * rows).double()
         bias[:rows] = both[0].bias.double()
         for tokens in (0, 1, 2, 3, 5, 9):
             x = torch.randn(tokens, columns)
             assert torch.allclose(product(x).double(), x.double() @ weight.T + bias, atol=1e-4)
-    assert LARGE < 2 * 2 * 2100 * 1030, "the largest one lies on large pages"
+    assert LARGE < 2 * 2 * 2100 * 1024, "the largest ones lie on large pages"
     with pytest.raises(ValueError, match="does not fit"):
         product(torch.randn(2, columns + 1))
 
 
-def test_weights_keep_their_type_and_32_bits_become_16_only_without_loss() -> None:
+def read_back(product: Product) -> Any:
+    """The weights [rows, columns], one column at a time and many at once; both ways read the same."""
+    import torch
+
+    single = torch.stack([product(row)[0] for row in torch.eye(product.columns).split(1)], 1)
+    assert torch.equal(product(torch.eye(product.columns)).T, single)
+    return single
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_packed_weights_are_the_checkpoints_bit_for_bit(dtype: str) -> None:
+    import torch
+
+    layer = torch.nn.Linear(256, 96, bias=False).to(getattr(torch, dtype))
+    layer.weight.data.normal_(0, 0.02)
+    layer.weight.data[3, 7], layer.weight.data[4, :2] = 1e30, 0.0
+    layer.weight.data[95, 255], layer.weight.data[5, 64] = -3e-30, 1e-40  # other octaves, the last below normal
+    product = product_of([layer])
+    assert product is not None and product.packed is not None
+    assert product.packed.blocks.numel() == 96 * 256 * {"bfloat16": 12, "float32": 28}[dtype] // 8
+    assert 3 <= len(product.packed.others) < 96 * 256 // 256
+    assert torch.equal(read_back(product), layer.weight.float())
+    layer.weight.data = layer.weight.clamp(-1, 1) * 2.0 ** torch.randint(-60, 60, layer.weight.shape)
+    scattered = product_of([layer])
+    assert scattered is not None and scattered.packed is None, "too many octaves"
+    assert torch.equal(read_back(scattered), layer.weight.float())
+
+
+def test_weights_take_the_fewest_bits_that_hold_them() -> None:
     import torch
 
     layer = torch.nn.Linear(64, 64)
-    exact = product_of([layer])
+    exact = product_of([layer], shared=True)
     assert exact is not None and exact.weight.data_ptr() == layer.weight.data_ptr(), "not copied"
     x = torch.randn(1, 64)
     assert torch.allclose(exact(x), layer(x), atol=1e-6)
@@ -112,6 +143,11 @@ def test_weights_keep_their_type_and_32_bits_become_16_only_without_loss() -> No
     layer.weight.data = layer.weight.half().float()
     halved = product_of([layer])
     assert halved is not None and halved.weight.dtype is torch.float16
+    layer.weight.data = layer.weight.bfloat16().float()
+    for stored in (layer, deepcopy(layer).half(), deepcopy(layer).bfloat16()):
+        short = product_of([stored])
+        assert short is not None and short.packed is not None and short.packed.blocks.numel() == 64 * 64 * 12 // 8
+        assert torch.allclose(short(x), layer(x) - layer.bias + stored.bias.float(), atol=1e-6)
     mixed = [deepcopy(layer).half(), deepcopy(layer).bfloat16()]
     assert product_of(mixed) is None
     assert product_of([deepcopy(layer).double()]) is None

@@ -66,14 +66,15 @@ def cpu_path(config: Any, file: Path, *, bfloat16: bool) -> CpuPath:
     kinds = ["float32", *(kind for kind, can in ways if can)]
     if len(kinds) == 1:
         return CpuPath("float32", {}, False)
-    key = f"{_processor()} | torch {torch.__version__} | {torch.get_num_threads()} threads | {wide}x{width}"
+    stored = "bfloat16" if str(getattr(text, "dtype", None)).endswith("bfloat16") else "float16"
+    key = f"{_processor()} | torch {torch.__version__} | {torch.get_num_threads()} threads | {stored} {wide}x{width}"
     kept = _read(file)
     known = kept.get(key)
     if isinstance(known, dict) and set(known) == set(kinds):
         return CpuPath(best_of(known), known, True)
-    seconds = _measured(kinds, wide, width)
+    seconds = _measured(kinds, wide, width, stored)
     if best_of(seconds) != leanest(seconds):
-        again = _measured(kinds, wide, width)
+        again = _measured(kinds, wide, width, stored)
         seconds = {kind: min(first, again[kind]) for kind, first in seconds.items()}
     _write(file, {**kept, key: seconds})
     return CpuPath(best_of(seconds), seconds, False)
@@ -93,22 +94,26 @@ def leanest(kinds: Iterable[str]) -> str:
     return next(kind for kind in ("compiled", "float16", "float32") if kind in known)
 
 
-def _measured(kinds: Sequence[str], rows: int, columns: int) -> dict[str, float]:
+def _measured(kinds: Sequence[str], rows: int, columns: int, stored: str) -> dict[str, float]:
     found = {}
     for kind in kinds:
-        found[kind] = round(per_token(kind, rows, columns), 9)
+        found[kind] = round(per_token(kind, rows, columns, stored), 9)
         release_memory()  # or loading a small model takes what it measures with for every kind at once
     return found
 
 
-def per_token(kind: str, rows: int, columns: int) -> float:
-    """Seconds for one written token, and its share of read ones, through a matrix of ``rows`` x ``columns``."""
+def per_token(kind: str, rows: int, columns: int, stored: str) -> float:
+    """Seconds for one written token, and its share of read ones, through a matrix of ``rows`` x ``columns``.
+
+    Its values are ``stored`` as "bfloat16" or "float16".
+    """
     import torch
 
     size = rows * columns * (4 if kind == "float32" else 2)
     layer = torch.nn.Linear(columns, rows, bias=False)
     with torch.inference_mode():
-        layer.weight.data = layer.weight.half().float()  # values that every kind can hold
+        values = layer.weight.to(getattr(torch, stored)).half()  # what every kind can hold
+        layer.weight.data = values.float()
         copies = [linear_of([layer], kind) for _ in range(max(2, -(-OUT_OF_CACHE // size)))]
         if kind == "float32":
             copies = [linear_of([_copied(layer)], kind) for _ in copies]

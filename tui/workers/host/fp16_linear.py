@@ -44,7 +44,7 @@ def pack_linears(model: Any, halted: threading.Event, report: Callable[[int, int
     ]
     total = sum(child.weight.numel() * 2 for *_, child in found)
     done = packed = 0
-    make = _packed_linear() if kind == "float16" else _compiled_linear()
+    make = _packed_linear() if kind == "float16" else _compiled_linear(_embedding_of(model))
     for parent, name, child in found:
         if halted.is_set():
             break
@@ -94,11 +94,19 @@ def _packed_linear() -> Any:
     return make
 
 
-def _compiled_linear() -> Any:
+def _embedding_of(model: Any) -> Any:
+    """The weights of the embedding, or None where there is none."""
+    try:
+        return getattr(model.get_input_embeddings(), "weight", None)
+    except (AttributeError, NotImplementedError):
+        return None
+
+
+def _compiled_linear(embedding: Any) -> Any:
     import torch
 
     class CompiledLinear(torch.nn.Module):  # type: ignore[misc]
-        """``y = x W^T + b`` with W as the checkpoint has it."""
+        """``y = x W^T + b`` with the checkpoint's own W."""
 
         def __init__(self, product: Product) -> None:
             super().__init__()
@@ -113,7 +121,7 @@ def _compiled_linear() -> Any:
         if _is_turned(layer):  # in 32 bits, which the memory estimate counts for it
             product: Product | None = Product(layer.weight.detach().float().t(), layer.bias.detach().float())
         else:
-            product = product_of([layer])
+            product = product_of([layer], shared=layer.weight is embedding)
         return None if product is None else CompiledLinear(product)
 
     return make

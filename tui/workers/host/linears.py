@@ -5,7 +5,8 @@ float16   FBGEMM: float32 activations, weights of two bytes, for matrices that f
           can tell: those of a float16 checkpoint bit for bit, those of bfloat16 but for what its tiniest values lose
 bfloat16  the CPU's own bfloat16 arithmetic; rounds activations, as every GPU does
 own       as the checkpoint or its library has them: on a GPU, and for quantized layers
-compiled  the checkpoint's own 16 bits, bit for bit, through compiled C where this machine has a compiler
+compiled  the checkpoint's own values, bit for bit, through compiled C where this machine has a compiler; bfloat16 takes
+          12 bits
 int8      FBGEMM: weights of one byte, activations rounded to 7 or 8 bits for every call; faster and lossy
 
 Several matrices that read the same input become one, because every call costs some ten microseconds beside its work.
@@ -50,10 +51,11 @@ def is_plain(module: Any) -> bool:
     return type(module) is torch.nn.Linear
 
 
-def linear_of(modules: Sequence[Any], kind: str) -> Linear:
+def linear_of(modules: Sequence[Any], kind: str, *, shared: bool = False) -> Linear:
     """One function for ``modules``, their outputs side by side, in the way ``kind``.
 
-    Layers of other libraries (GPTQ and the like) are called as they are, one after another.
+    Layers of other libraries (GPTQ and the like) are called as they are, one after another. ``shared``: an embedding
+    keeps the same weights.
     """
     import torch
 
@@ -62,7 +64,7 @@ def linear_of(modules: Sequence[Any], kind: str) -> Linear:
             only: Linear = modules[0]
             return only
         return lambda x: torch.cat([module(x) for module in modules], -1)
-    if kind == "compiled" and (product := product_of(modules)) is not None:
+    if kind == "compiled" and (product := product_of(modules, shared=shared)) is not None:
         return product
     dtype = {"own": modules[0].weight.dtype, "bfloat16": torch.bfloat16}.get(kind, torch.float32)
     parts = [module.weight.detach().to(dtype) for module in modules]

@@ -60,9 +60,10 @@ def take_apart(model: Any, kind: str, halted: Callable[[], bool], report: Callab
         done += size
         report(done, total)
     taken.final_norm = inner.norm.weight.detach().to(taken.dtype)
-    taken.head = linear_of([model.lm_head], kind)
+    shared = model.lm_head.weight is inner.embed_tokens.weight
+    taken.head = linear_of([model.lm_head], kind, shared=shared)
     taken.embedding = inner.embed_tokens.weight.detach()
-    if isinstance(taken.head, Product) and model.lm_head.weight is inner.embed_tokens.weight:
+    if shared and isinstance(taken.head, Product) and taken.head.weight is not None:
         taken.embedding = taken.head.weight  # one copy is enough
     taken.config, taken.generation_config = model.config, getattr(model, "generation_config", None)
     report(total, total)

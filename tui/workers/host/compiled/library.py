@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).with_name("step.c")
-INCLUDED = Path(__file__).with_name("products.h")
+INCLUDED = tuple(Path(__file__).with_name(name) for name in ("products.h", "packed.h"))
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 PATIENCE_SECONDS = 120.0
@@ -37,7 +37,8 @@ def open_library(folder: Path) -> str:
     if compiler is None:
         return NO_COMPILER
     try:
-        marks = (SOURCE.read_bytes(), INCLUDED.read_bytes(), _instructions(), os.path.realpath(compiler).encode())
+        sources = [path.read_bytes() for path in (SOURCE, *INCLUDED)]
+        marks = (*sources, _instructions(), os.path.realpath(compiler).encode())
         file = folder / f"step-{hashlib.sha256(b'|'.join(marks)).hexdigest()[:16]}.so"
         if not file.is_file():
             _compile(compiler, file)
@@ -68,6 +69,10 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     address, number = ctypes.c_void_p, ctypes.c_int64
     library.multiply.argtypes = [address, address, number, address, number]
     library.multiply.restype = None
+    library.choose.argtypes = [address, number, number, number, address, address, number]
+    library.choose.restype = number
+    library.pack.argtypes = [address, number, number, number, *[address] * 4, number]
+    library.pack.restype = None
     library.step.argtypes = [address, number, number, address, address, number, address, address, number]
     library.step.restype = None
     return library

@@ -1,8 +1,8 @@
 /* Products with a checkpoint's own weights.
 
-   Weights stay as they are (float16, bfloat16 or float32, row after row) and are widened in registers; activations and
-   sums are float32. Matrices are [rows, columns], x is [tokens, columns], y is [tokens, rows]. Threads take rows from a
-   shared counter, so one that loses its core holds up few of them. */
+   Weights stay as they are (float16, bfloat16 or float32, row after row) or are packed without loss (packed.h), and are
+   widened in registers; activations and sums are float32. Matrices are [rows, columns], x is [tokens, columns], y is
+   [tokens, rows]. Threads take rows from a shared counter, so one that loses its core holds up few of them. */
 
 #include <immintrin.h>
 #include <stdatomic.h>
@@ -57,13 +57,21 @@ static inline floats widenb16(const uint16_t *p) {
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
-enum { HALF, BRAIN, SINGLE }; /* float16, bfloat16, float32 */
-enum { ROWS = 4, MOST = 6, PANEL = 32, DEPTH = 1024, CHUNK_BYTES = 65536 };
+enum { HALF, BRAIN, SINGLE, SHORT_BRAIN, SHORT_SINGLE }; /* float16, bfloat16, float32, and the last two packed */
+enum { ROWS = 4, CHUNK_ROWS = 8, MOST = 6, PANEL = 32, DEPTH = 1024, CHUNK_BYTES = 65536 };
+
+typedef struct {
+    uint32_t column;
+    float value;
+} Other;
 
 typedef struct {
     const void *weight;
     const float *bias; /* or NULL */
     int64_t rows, columns, type;
+    const uint8_t *codes; /* of packed weights: what the codes stand for, */
+    const int32_t *first; /* for each row the first weight that has none, */
+    const Other *others;  /* and those weights */
 } Matrix;
 
 INLINE const char *at(const void *weight, int64_t place, int type) {
@@ -85,6 +93,8 @@ static inline float single(const void *weight, int64_t place, int64_t type) {
     memcpy(&value, &bits, 4);
     return value;
 }
+
+#include "packed.h"
 
 /* The products of some rows of weights with one x. */
 INLINE void dots(const void *w, const float *x, int64_t columns, int rows, int type, float *out) {
@@ -111,7 +121,8 @@ INLINE void dots(const void *w, const float *x, int64_t columns, int rows, int t
 /* The products of ``count`` rows from ``row`` on with one x, bias and all. */
 static void some(const Matrix *m, const float *x, int64_t row, int64_t count, float *out) {
     int type = (int)m->type;
-    for (int64_t r = 0, many; r < count; r += many) {
+    if (type > SINGLE) some_short(m, x, row, count, out);
+    for (int64_t r = type > SINGLE ? count : 0, many; r < count; r += many) {
         const void *w = at(m->weight, (row + r) * m->columns, type);
         many = count - r < ROWS ? 1 : ROWS;
         if (many == 1) dots(w, x, m->columns, 1, type, out + r);
@@ -124,9 +135,9 @@ static void some(const Matrix *m, const float *x, int64_t row, int64_t count, fl
 }
 
 static int64_t chunk_of(int64_t columns, int64_t threads, int64_t rows) {
-    int64_t fit = CHUNK_BYTES / (2 * columns) / ROWS * ROWS;
+    int64_t fit = CHUNK_BYTES / (2 * columns) / CHUNK_ROWS * CHUNK_ROWS;
     if (threads == 1) return rows;
-    return fit < ROWS ? ROWS : fit;
+    return fit < CHUNK_ROWS ? CHUNK_ROWS : fit;
 }
 
 /* Widened rows of weights [rows, DEPTH] times some tokens; adds to y where it is not the first part of the sum. */
@@ -173,6 +184,10 @@ static void panel(const Matrix *m, const float *x, int64_t tokens, int64_t row, 
         int64_t depth = m->columns - from < DEPTH ? m->columns - from : DEPTH, t = 0;
         for (int64_t r = 0; r < count; r++) {
             int64_t w = (row + r) * m->columns + from, i = 0;
+            if (m->type > SINGLE) {
+                short_row(m, row + r, from, depth, wide + r * DEPTH);
+                continue;
+            }
             for (; i + WIDE <= depth; i += WIDE) store(wide + r * DEPTH + i, widened(m->weight, w + i, (int)m->type));
             for (; i < depth; i++) wide[r * DEPTH + i] = single(m->weight, w + i, m->type);
         }

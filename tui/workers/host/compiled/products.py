@@ -1,21 +1,20 @@
-"""Linear layers that read the checkpoint's own numbers: no packing, no copy in 32 bits, float32 arithmetic."""
+"""Linear layers that read the checkpoint's own numbers in float32 arithmetic: bfloat16 from 12 bits and float32 from
+28, without loss, and float16 as it is."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import mmap
 from collections.abc import Sequence
 from typing import Any
 
 from tui.workers.host.compiled.library import loaded
-
-LARGE = 4 << 20
-"""Bytes from which on weights move to pages of 2 MB: reading 4 KB pages waits for their addresses."""
-
+from tui.workers.host.compiled.packing import LARGE, on_large_pages, packed
 
 TYPES = ("torch.float16", "torch.bfloat16", "torch.float32")
 """As products.h numbers them."""
+
+PACKED = {"torch.bfloat16": 3, "torch.float32": 4}
+"""The numbers of what is packed."""
 
 
 class Matrix(ctypes.Structure):
@@ -27,33 +26,35 @@ class Matrix(ctypes.Structure):
         ("rows", ctypes.c_int64),
         ("columns", ctypes.c_int64),
         ("type", ctypes.c_int64),
+        ("codes", ctypes.c_void_p),
+        ("first", ctypes.c_void_p),
+        ("others", ctypes.c_void_p),
     )
 
 
 class Product:
     """``y = x W^T + b``: float32 ``x`` [..., columns] to float32 [..., rows]; ``weight`` is of one of ``TYPES``.
 
-    Of float32 weights, several tokens at once are left to torch, which needs no copy of them either.
+    It is packed where it can be and need not ``stay`` as it is; then ``weight`` is None. Of float32 weights that stay,
+    several tokens at once are left to torch, which needs no copy of them either.
     """
 
-    def __init__(self, weight: Any, bias: Any) -> None:
+    def __init__(self, weight: Any, bias: Any, *, stay: bool = False) -> None:
         import torch
 
         library = loaded()
         assert library is not None
-        self.weight, self.bias = weight.contiguous(), bias
         self.rows, self.columns = weight.shape
-        self._wide = torch.nn.functional.linear if weight.dtype is torch.float32 else None
-        self.matrix = Matrix(
-            self.weight.data_ptr(),
-            None if bias is None else bias.data_ptr(),
-            self.rows,
-            self.columns,
-            TYPES.index(str(weight.dtype)),
-        )
+        self.bias, self.packed = bias, None if stay else packed(weight)
+        self.weight: Any = _laid_out(weight) if self.packed is None else None
+        self._wide = torch.nn.functional.linear if self._plain(torch.float32) else None
+        self.matrix = _matrix(self, str(weight.dtype))
         self._address = ctypes.addressof(self.matrix)
         self._multiply = library.multiply
         self._empty, self._threads, self._float = torch.empty, torch.get_num_threads, torch.float32
+
+    def _plain(self, dtype: Any) -> bool:
+        return self.weight is not None and self.weight.dtype is dtype
 
     def __call__(self, x: Any) -> Any:
         """Raises ``ValueError`` where ``x`` has other columns."""
@@ -69,39 +70,55 @@ class Product:
         return y
 
 
-def product_of(modules: Sequence[Any]) -> Product | None:
+def _matrix(product: Product, dtype: str) -> Matrix:
+    bias = None if product.bias is None else product.bias.data_ptr()
+    sizes, parts = (product.rows, product.columns), product.packed
+    if parts is None:
+        return Matrix(product.weight.data_ptr(), bias, *sizes, TYPES.index(dtype))
+    others = (parts.codes, parts.first, parts.others)
+    return Matrix(parts.blocks.data_ptr(), bias, *sizes, PACKED[dtype], *(tensor.data_ptr() for tensor in others))
+
+
+def product_of(modules: Sequence[Any], *, shared: bool = False) -> Product | None:
     """The layers ``modules`` as one, or None where their weights are of several types or of another one.
 
-    Numbers of 32 bits that 16 hold exactly are kept in 16.
+    Numbers that fewer bits hold exactly are kept in fewer. Where an embedding has ``shared`` weights of 32 bits, they
+    stay in memory anyway and are not packed.
     """
     import torch
 
     parts = [module.weight.detach() for module in modules]
     if any(part.dtype is not parts[0].dtype for part in parts) or str(parts[0].dtype) not in TYPES:
         return None
-    if parts[0].dtype is torch.float32:
-        halves = [part.half() for part in parts]
-        if all(torch.equal(half.float(), part) for half, part in zip(halves, parts, strict=True)):
-            parts = halves
-        elif len(parts) == 1:
-            return Product(parts[0], _bias(modules))  # the embedding may share it
-    return Product(_together(parts), _bias(modules))
+    for fewer in (torch.bfloat16, torch.float16):
+        if parts[0].dtype.itemsize >= fewer.itemsize and all(_holds(fewer, part) for part in parts):
+            return Product(_together(parts, fewer), _bias(modules))
+    single = parts[0].dtype is torch.float32 and len(parts) == 1
+    return Product(_together(parts, parts[0].dtype), _bias(modules), stay=shared and single)
 
 
-def _together(parts: Sequence[Any]) -> Any:
-    """``parts`` in one tensor, on large pages where there is enough of it."""
+def _holds(dtype: Any, weight: Any) -> bool:
+    """Whether ``dtype`` holds every value of ``weight``; a look at a few rows saves most of the work."""
     import torch
 
-    rows, columns = sum(len(part) for part in parts), parts[0].shape[1]
-    size = rows * columns * parts[0].dtype.itemsize
-    if size < LARGE:
-        return torch.cat(list(parts))
-    pages = mmap.mmap(-1, size)
-    with contextlib.suppress(OSError, AttributeError):
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    weight = torch.frombuffer(pages, dtype=parts[0].dtype).view(rows, columns)
-    torch.cat(list(parts), out=weight)
-    return weight
+    if weight.dtype is dtype:
+        return True
+    return all(torch.equal(part.to(dtype).to(part.dtype), part) for part in (weight[:8], weight))
+
+
+def _together(parts: Sequence[Any], dtype: Any) -> Any:
+    """``parts`` in one tensor of ``dtype``; not copied where they are that already."""
+    import torch
+
+    return parts[0].to(dtype) if len(parts) == 1 else torch.cat([part.to(dtype) for part in parts])
+
+
+def _laid_out(weight: Any) -> Any:
+    """``weight``, row after row: of 16 bits on large pages where there is enough of it, of 32 wherever it is."""
+    size = weight.numel() * weight.dtype.itemsize
+    if weight.dtype.itemsize > 2 or size < LARGE:
+        return weight.contiguous()
+    return on_large_pages(size, weight.dtype).view(weight.shape).copy_(weight)
 
 
 def _bias(modules: Sequence[Any]) -> Any:

@@ -16,7 +16,8 @@ typedef struct {
     const Block *blocks;
     const float *final_norm;
     Matrix head;
-    const void *embedding; /* of the type of the head */
+    const void *embedding;
+    int64_t embedding_type;
     float *row, *read, *seen, *wide; /* one token's rows, shared by the threads */
     float *own; /* for each thread: a row, a query, a key and the scores of the whole room */
     int64_t own_size;
@@ -165,7 +166,7 @@ void step(const Model *m, int64_t token, int64_t place, float *const *keys, floa
     Meeting meeting = {0, 0};
     int64_t stages = 5 * m->layers + 1;
     for (int64_t i = 0; i < stages; i++) m->taken[i] = 0;
-    for (int64_t i = 0; i < m->hidden; i++) m->row[i] = single(m->embedding, token * m->hidden + i, m->head.type);
+    for (int64_t i = 0; i < m->hidden; i++) m->row[i] = single(m->embedding, token * m->hidden + i, m->embedding_type);
 #pragma omp parallel num_threads((int)threads) if (threads > 1)
     {
         long together = 1, mine = 0;

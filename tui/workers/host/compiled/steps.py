@@ -10,7 +10,7 @@ import ctypes
 from typing import Any
 
 from tui.workers.host.compiled.library import loaded
-from tui.workers.host.compiled.products import Matrix, Product
+from tui.workers.host.compiled.products import TYPES, Matrix, Product
 from tui.workers.host.llama_like import Layer, LlamaLike
 from tui.workers.host.room_cache import RoomCache
 
@@ -38,7 +38,9 @@ class _Model(ctypes.Structure):
         ("blocks", _Address),
         ("final_norm", _Address),
         ("head", Matrix),
-        *((name, _Address) for name in ("embedding", "row", "read", "seen", "wide", "own")),
+        ("embedding", _Address),
+        ("embedding_type", _Number),
+        *((name, _Address) for name in ("row", "read", "seen", "wide", "own")),
         ("own_size", _Number),
         ("taken", _Address),
     )
@@ -50,7 +52,7 @@ def compiled_steps(model: LlamaLike) -> CompiledSteps | None:
 
     if loaded() is None or not isinstance(model.head, Product) or not all(_is_known(layer) for layer in model.layers):
         return None
-    if model.dtype is not torch.float32 or model.embedding.dtype is not model.head.weight.dtype:
+    if model.dtype is not torch.float32 or str(model.embedding.dtype) not in TYPES:
         return None
     steps = CompiledSteps(model)
     return steps if _agrees(model, steps) else None
@@ -91,6 +93,7 @@ class CompiledSteps:
             ctypes.addressof(self._blocks),
             model.final_norm.data_ptr(),
             model.head.matrix,
+            embedding_type=TYPES.index(str(model.embedding.dtype)),
             **{name: tensor.data_ptr() for name, tensor in self._kept.items()},
         )
 
