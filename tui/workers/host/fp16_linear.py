@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from tui.workers.host.compiled.products import Product, product_of
@@ -118,10 +119,10 @@ def _compiled_linear(embedding: Any) -> Any:
             return self._multiply(inputs)
 
     def make(layer: Any) -> Any:
-        if _is_turned(layer):  # in 32 bits, which the memory estimate counts for it
-            product: Product | None = Product(layer.weight.detach().float().t(), layer.bias.detach().float())
-        else:
-            product = product_of([layer], shared=layer.weight is embedding)
+        shared = layer.weight is embedding
+        if _is_turned(layer):
+            layer = SimpleNamespace(weight=layer.weight.t(), bias=layer.bias)
+        product = product_of([layer], shared=shared)
         return None if product is None else CompiledLinear(product)
 
     return make
