@@ -1,10 +1,11 @@
 """What a streamed answer costs on screen, as it grows, beside Textual's own Markdown widget on the same text.
 
 Prints CPU milliseconds for ten tokens at 1,000 and at 20,000 tokens, drawing included, for prose, one code block, one
-list, one table and a mixture; then a stream of 500 tokens a second: how late the event loop is, and how many bytes
+list, a list of lists, one quote, one table and a mixture; then the same for one token at 1,000, 10,000 and 50,000
+characters of an answer; then a stream of 500 tokens a second: how late the event loop is, and how many bytes
 reach the terminal. Textual's widget is measured at 1,000 tokens and as far as its patience lasts.
 
-Run: python -m tests.benchmarks.ui_stream [tokens] [--quick]
+Run: python -m tests.benchmarks.ui_stream [tokens] [--stream] [--growth]
 """
 
 from __future__ import annotations
@@ -73,6 +74,46 @@ def points() -> Iterator[str]:
         yield "\n"
 
 
+def sublists() -> Iterator[str]:
+    """One point of one list, with lists in it without end."""
+    yield "- the one point\n"
+    for number in itertools.count():
+        yield from ("  ", f"{number + 1}. ")
+        yield from (word + " " for word in f"part {number} with **some** words".split())
+        yield "\n"
+        for inner in range(3):
+            yield from ("     ", "- ")
+            yield from (word + " " for word in f"point {inner} of *part* {number}".split())
+            yield "\n"
+
+
+def quote() -> Iterator[str]:
+    """One quote without end, of paragraphs of four lines and now and then a list."""
+    for number in itertools.count():
+        for _ in range(4):
+            yield "> "
+            yield from (word + " " for word in PROSE.split())
+            yield "\n"
+        yield ">\n"
+        if number % 3 == 0:
+            yield from ("> ", "- ", "a ", "**point** ", "of ", "it\n", ">\n")
+
+
+def long_quote() -> Iterator[str]:
+    """One quote of a single paragraph."""
+    while True:
+        yield "> "
+        yield from (word + " " for word in PROSE.split())
+        yield "\n"
+
+
+def deep_code() -> Iterator[str]:
+    """One block of code without end in a point of a list."""
+    yield "- point\n\n  ```python\n"
+    for number in itertools.count():
+        yield from (f"  value_{number} ", "= ", "compute(", f"{number}) ", "# why\n")
+
+
 def table() -> Iterator[str]:
     """One table without end."""
     yield "| number | bits | what |\n|---|---|---|\n"
@@ -89,6 +130,10 @@ TEXTS: dict[str, Callable[[], Iterator[str]]] = {
     "prose": prose,
     "code block": code,
     "list": points,
+    "sublists": sublists,
+    "quote": quote,
+    "long quote": long_quote,
+    "deep code": deep_code,
     "table": table,
     "mixed": mixed,
     "paragraph": paragraph,
@@ -187,6 +232,38 @@ def flatness(tokens: int) -> None:
     print(f"memory at the end {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:.0f} MB, both together")
 
 
+SIZES = (1_000, 10_000, 50_000)
+"""Characters of an answer at which ``growth`` looks."""
+
+
+async def growing(words: Iterator[str]) -> list[float]:
+    """CPU milliseconds of one token, drawing included, mean of the 40 before each of ``SIZES``."""
+    app, costs = Ours(), []
+    async with app.run_test(size=(120, 40)) as pilot:
+        feed, sent = app.begin(), 0
+        for size in SIZES:
+            while sent < size - 250:
+                text = "".join(itertools.islice(words, 40))
+                sent += len(text)
+                feed(text)
+                await pilot.pause()
+            before = time.process_time()
+            for text in itertools.islice(words, 40):
+                sent += len(text)
+                feed(text)
+                await pilot.pause()
+            costs.append((time.process_time() - before) * 1000 / 40)
+    return costs
+
+
+def growth() -> None:
+    """The table of costs by the length of an answer."""
+    print("CPU ms per token, drawing included (120x40), at " + ", ".join(f"{size:,}" for size in SIZES) + " characters")
+    for name, words in TEXTS.items():
+        costs = asyncio.run(growing(words()))
+        print(f"{name:<11} " + "  ".join(f"{cost:8.2f}" for cost in costs) + f"   ratio {costs[-1] / costs[0]:6.2f}")
+
+
 class Sink:
     """The terminal's end of a pty: reads and counts."""
 
@@ -264,8 +341,12 @@ def main() -> None:
     """Both tables."""
     numbers = [word for word in sys.argv[1:] if word.isdigit()]
     tokens = int(numbers[0]) if numbers else 20_000
+    if "--growth" in sys.argv:
+        growth()
+        return
     if "--stream" not in sys.argv:
         flatness(tokens)
+    growth()
     seconds = 8.0
     print(f"\n500 tokens a second for {seconds:.0f} s, mixed text, a real terminal of 200x60")
     sustained("ours", Ours(), 500, seconds)

@@ -29,7 +29,22 @@ def parser() -> MarkdownIt:
 
 def markdown_lines(source: str, width: int) -> list[Line]:
     """``source`` wrapped to ``width`` cells, blocks separated by a blank line."""
-    return _Blocks(parser().parse(source), max(8, width)).lines()
+    return document_lines(parser().parse(source), width)
+
+
+def document_lines(tokens: Sequence[Token], width: int) -> list[Line]:
+    """What the parser made of a document, wrapped to ``width`` cells."""
+    return _Blocks(tokens, max(8, width)).lines()
+
+
+def item_mark(number: int | None, level: int) -> str:
+    """What stands before an item: its number, or the bullet of a list at the parser's ``level``."""
+    return f"{_BULLETS[min(2, level // 2)]} " if number is None else f"{number}. "
+
+
+def quote_lines(rows: Sequence[Line]) -> list[Line]:
+    """``rows`` as a quote."""
+    return [(Span("▎ ", "faint"), *_recolour(row, "dim")) for row in rows]
 
 
 class _Blocks:
@@ -68,7 +83,7 @@ class _Blocks:
         if token.type == "blockquote_open":
             inner = self._until("blockquote_close", width - 2)
             self._at += 1
-            return [(Span("▎ ", "faint"), *_recolour(row, "dim")) for row in inner]
+            return quote_lines(inner)
         if token.type in ("bullet_list_open", "ordered_list_open"):
             return self._list(token, width)
         if token.type == "table_open":
@@ -95,11 +110,10 @@ class _Blocks:
         closing = opening.type.replace("open", "close")
         ordered = opening.type == "ordered_list_open"
         number = int(opening.attrs.get("start", 1)) if ordered else 0
-        bullet = _BULLETS[min(2, opening.level // 2)]
         rows: list[Line] = []
         while self._tokens[self._at].type != closing:
             self._at += 1
-            mark = f"{number}. " if ordered else f"{bullet} "
+            mark = item_mark(number if ordered else None, opening.level)
             indent = " " * len(mark)
             item = self._until("list_item_close", max(8, width - len(mark)), tight=True)
             self._at += 1
