@@ -241,16 +241,24 @@ class ChatErrands(HostErrands):
 
     # Leaving
 
+    @property
+    def answer_goes_on(self) -> bool:
+        """An answer is under way that is finished and kept without this process."""
+        return self.workbench is not None and self.workbench.answers_outlive and not self._answer_over.is_set()
+
     async def action_quit(self) -> None:
-        """Leave; an answer that is under way is only ended when that is asked twice."""
-        if self._stop is not None and time.monotonic() - self._quit_asked > SURE_SECONDS:
+        """Leave; an answer that would end with this process is only ended when that is asked twice."""
+        is_sure = self.answer_goes_on or time.monotonic() - self._quit_asked <= SURE_SECONDS
+        if self._stop is not None and not is_sure:
             self._quit_asked = time.monotonic()
             self.tell("an answer is still under way; once more leaves and keeps what came so far", severity="warning")
             return
         await super().action_quit()
 
     def outlive_terminal(self) -> None:
-        """The terminal is gone: finish the answer that is under way, so that it is there for the next one."""
-        if self.return_code == 128 + signal.SIGHUP and not self._answer_over.is_set():
+        """The terminal is gone: finish an answer that would end with this process, so that it is there for the next
+        one."""
+        is_hung_up = self.return_code == 128 + signal.SIGHUP
+        if is_hung_up and not self._answer_over.is_set() and not self.answer_goes_on:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             self._answer_over.wait(OUTLIVE_SECONDS)

@@ -127,7 +127,7 @@ class ConversationErrands(ErrandApp):
         view = self.chat_pane.transcript
         view.reopen(view.sections[-1])
         self.chat_pane.show_streaming(True)
-        self.chat_pane.set_note("another window asked; esc stops it")
+        self.chat_pane.set_note("asked before or in another window; esc stops it")
         self._following = self.set_interval(FOLLOW_SECONDS, self._look_again)
 
     def _look_again(self) -> None:

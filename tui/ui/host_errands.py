@@ -71,6 +71,7 @@ class HostErrands(ConversationErrands):
             self.remedies = {}
             self.take_model_sampling()
             self.show_who()
+            self.errand(lambda bench: bench.prepare_answers())
             self.chat_pane.set_counts("◆" if self.endpoint.local else "↗")
             if focus:
                 self.action_pane(4)

@@ -27,7 +27,9 @@ def run(factory: Callable[[], Workbench] | None = None) -> int:
     def open_workbench() -> Workbench:
         from tui.workbench import Workbench
 
-        return Workbench(paths)
+        workbench = Workbench(paths)
+        workbench.let_answers_outlive()
+        return workbench
 
     paths = Paths.from_environment()
     for name in ("COLUMNS", "LINES"):
@@ -43,6 +45,8 @@ def run(factory: Callable[[], Workbench] | None = None) -> int:
         print(f"heft cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 1
     app.outlive_terminal()
+    if app.answer_goes_on and not app.return_code:
+        print("an answer is still being written; heft shows it", file=sys.stderr)  # noqa: T201
     if app.workbench is not None:
         app.workbench.close()
     if app.failure:

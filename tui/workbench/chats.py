@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from tui.catalog.build import Build
+from tui.chat.answering import AnsweringProcesses
 from tui.chat.client import ChatClient, Delta
 from tui.chat.conversation import Message, Parameters
 from tui.chat.endpoint import Endpoint
@@ -37,6 +38,28 @@ IDLE_MINUTES = 30
 
 class ChatRequests(QueueRequests):
     """Requests about chat."""
+
+    _answering: AnsweringProcesses | None = None
+
+    def let_answers_outlive(self) -> None:
+        """From now on a process of its own asks for each answer and keeps it, and finishes it without this one."""
+        self._answering = AnsweringProcesses(self.paths.chats, self.paths.app_log)
+
+    @property
+    def answers_outlive(self) -> bool:
+        """Whether an answer that is under way goes on when this process ends."""
+        return self._answering is not None and self._answering.can_start
+
+    def prepare_answers(self) -> None:
+        """Somebody will ask soon."""
+        if self._answering is not None:
+            self._answering.prepare()
+
+    def close(self) -> None:
+        """Let go of everything; an answer that outlives this process goes on, as jobs do."""
+        if self._answering is not None:
+            self._answering.close()
+        super().close()
 
     def hosts(self) -> list[Job]:
         """The serve jobs that answer now."""
@@ -77,7 +100,8 @@ class ChatRequests(QueueRequests):
 
     def take_turn(self, turn: Turn, sink: Sink, stop: threading.Event) -> TurnOver:
         """Ask and keep: the question at once, the answer while it streams into ``sink``."""
-        return take_turn(self.transcripts, turn, sink, stop, ChatClient(turn.endpoint))
+        over = self._answering.take_turn(turn, sink, stop) if self._answering is not None else None
+        return over or take_turn(self.transcripts, turn, sink, stop, ChatClient(turn.endpoint))
 
     def provider_endpoint(self, provider: Provider) -> Endpoint:
         """A commercial API as a whole; raises ``NotAllowedError`` without its key."""
