@@ -1,6 +1,7 @@
 """Every named point once: a process dies exactly there, and the job it was about is done all the same.
 
-    python -m tests.jobs.chaos.each_point
+    python -m tests.jobs.chaos.each_point                 # all of them
+    python -m tests.jobs.chaos.each_point front worker    # those of front ends and workers
 
 Random deaths hit the frequent points; this goes through all of them, one after the other, in one home. Prints a line
 for each. Exit code 0: at each point a process died, and every promise held afterwards.
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.jobs.chaos.promises import broken_promises
@@ -118,13 +120,16 @@ class Trial:
         return f"undone: {[(job.id, str(job.state), job.waiting_because) for job in self.store.unfinished()]}"
 
 
-def main() -> int:
-    """Go through all of them."""
+def main(roles: Sequence[str]) -> int:
+    """Go through the points of ``roles``, or all of them."""
+    if unknown := [role for role in roles if role not in POINTS]:
+        print(f"nobody is called {', '.join(unknown)}; there are {', '.join(POINTS)}")
+        return 2
     folder = Path(tempfile.mkdtemp(prefix="heft-points-"))
     trial = Trial(folder)
     bad = 0
-    for role, points in POINTS.items():
-        for point in (f"{name} {when}" for name in points for when in ("before", "after")):
+    for role in roles or POINTS:
+        for point in (f"{name} {when}" for name in POINTS[role] for when in ("before", "after")):
             trouble = trial.at(role, point)
             bad += bool(trouble)
             print(f"{role:7} {point:20} {trouble or 'died there; the job is done'}", flush=True)
@@ -140,4 +145,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
