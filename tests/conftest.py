@@ -11,6 +11,9 @@ import pytest
 
 from tui.paths import Paths
 
+# The test processes share the cores, and threads that wait for each other across them crawl; the models are small.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 FOREIGN = (
     *("HF_", "HUGGING_FACE_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "HEFT_", "XDG_"),
     *("SSH_", "TEXTUAL_", "NO_COLOR", "COLOR", "TMUX", "STY"),
@@ -60,3 +63,9 @@ def until() -> Iterator[Callable[..., object]]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--update-pictures`` takes what the screens show now as their baselines."""
     parser.addoption("--update-pictures", action="store_true", help="take the pictures of the screens anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that no process begins one when the others are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
