@@ -116,8 +116,8 @@ def test_the_library_lists_it_with_its_origin(made: WorkerJob) -> None:
     assert build.quality is not None and build.quality.relative_loss is not None
     facts = build.provenance
     calibration = {key: facts["calibration"][key] for key in ("kind", "samples", "tokens")}
-    assert calibration == {"kind": "built-in", "samples": 24, "tokens": 6144}
-    assert sum(facts["calibration"]["kinds"].values()) == 24
+    assert calibration == {"kind": "built-in", "samples": 16, "tokens": 2048}
+    assert sum(facts["calibration"]["kinds"].values()) == 16
     assert facts["versions"]["gptqmodel"]
     assert facts["files"]["model.safetensors"] == weights_hash(build.path)
     assert facts["peak_memory"] > 100_000_000

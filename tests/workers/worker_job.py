@@ -16,7 +16,7 @@ from tui.jobs.job_folder import read_spec, write_spec
 from tui.jobs.store import Store
 from tui.paths import Paths
 
-SMALL = Recipe(samples=24, sample_length=256)
+SMALL = Recipe(samples=16, sample_length=128)
 """Enough calibration for a model of a few million parameters, in a few seconds on one core."""
 
 

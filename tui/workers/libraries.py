@@ -6,6 +6,7 @@ They print a banner, install a log handler, redraw progress bars into the log, a
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
@@ -64,7 +65,11 @@ def load_libraries(paths: Paths) -> None:
     if not isinstance(sys.stdout, PlainLines):
         sys.stdout = PlainLines(sys.stdout)
     handlers = list(logging.getLogger().handlers)
-    import gptqmodel.utils.logger as gptqmodel_log
+    gc.disable()  # a million objects that stay: looking among them for garbage is a fifth of the time of the import
+    try:
+        import gptqmodel.utils.logger as gptqmodel_log
+    finally:
+        gc.enable()
 
     gptqmodel_log._suppress_live_renderables = lambda: True
     logging.getLogger().handlers[:] = handlers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tui.compare.ballot import Vote
@@ -12,7 +13,8 @@ from tui.compare.board import board
 from tui.ui.lines.board_lines import board_lines
 from tui.ui.lines.span import Line, Span, line
 from tui.ui.request import Request
-from tui.ui.screens.lines_dialog import LinesDialog
+from tui.ui.screens.dialog import Dialog
+from tui.ui.widgets.painted import LinesView
 
 
 class BoardAsked(Request):
@@ -21,10 +23,9 @@ class BoardAsked(Request):
     screen: BoardScreen
 
 
-class BoardScreen(LinesDialog):
+class BoardScreen(Dialog[None]):
     """A text that scrolls; ``v`` goes from all voters to each one."""
 
-    LINES_ID = "board"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "voter", "whose votes", id="board.voter")]
 
     def __init__(self) -> None:
@@ -33,25 +34,39 @@ class BoardScreen(LinesDialog):
         self._imported: Sequence[Mapping[str, Any]] = ()
         self._voter = ""
 
+    def body(self) -> ComposeResult:
+        """The ranking."""
+        yield LinesView(id="board")
+
     def on_mount(self) -> None:
         """Read."""
+        self.query_one(LinesView).focus()
         self.post_message(BoardAsked(self))
+        self.call_after_refresh(self._draw)
+
+    def on_resize(self) -> None:
+        """Draw the bars again."""
+        self.call_after_refresh(self._draw)
 
     def show_board(self, votes: Sequence[Vote], imported: Sequence[Mapping[str, Any]]) -> None:
         """They came."""
         self._votes, self._imported = votes, imported
-        self.redraw()
+        self._draw()
 
-    def lines(self, width: int) -> list[Line]:
-        """The ranking."""
+    def _draw(self) -> None:
+        view = self.query_one(LinesView) if self.is_open else None
+        if view is None or view.line_width <= 1:
+            return
         if self._votes is None:
-            return [line(Span("counting the votes …", "dim"))]
-        self.retitle("Board", f"votes of {self._voter}" if self._voter else "all votes")
+            view.set_lines([line(Span("counting the votes …", "dim"))])
+            return
         votes = [vote for vote in self._votes if self._voter in ("", vote.voter)]
-        return board_lines(board(votes), self._imported, width - 1)
+        rows: list[Line] = board_lines(board(votes), self._imported, view.line_width - 1)
+        view.set_lines(rows)
+        self.retitle("Board", f"votes of {self._voter}" if self._voter else "all votes")
 
     def action_voter(self) -> None:
         """The votes of somebody else."""
         voters = ["", *sorted({vote.voter for vote in self._votes or ()})]
         self._voter = voters[(voters.index(self._voter) + 1) % len(voters)]
-        self.redraw()
+        self._draw()
