@@ -293,9 +293,20 @@ def test_one_store_serves_many_threads(store):
 def _submit_many(paths, number: int) -> None:
     opened = Store(paths, durable=False)
     for step in range(25):
-        opened.submit(request(key=f"shared-{step}"))
-        opened.submit(request(key=f"own-{number}-{step}"))
+        for key in (f"shared-{step}", f"own-{number}-{step}"):
+            _submit_again(opened, key)
     opened.close()
+
+
+def _submit_again(opened: Store, key: str) -> None:
+    """As the message says; on a machine with more to do than cores, SQLite may pass one of eight over for 10 s."""
+    for tries in range(6):
+        try:
+            opened.submit(request(key=key))
+            return
+        except StoreError as error:
+            if "busy" not in error.summary or tries == 5:
+                raise
 
 
 def test_many_processes_open_and_submit_at_once(paths):
@@ -304,7 +315,7 @@ def test_many_processes_open_and_submit_at_once(paths):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(200)
     assert [process.exitcode for process in processes] == [0] * 8
     opened = Store(paths, durable=False)
     jobs = opened.jobs()
