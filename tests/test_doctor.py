@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tui import doctor
-from tui.doctor import Check, examine
+from tui.doctor import Check, examine, libraries, own_files
 from tui.paths import Paths
 
 
@@ -32,9 +32,9 @@ def test_a_missing_and_a_wrong_package_are_named_with_the_command(
             raise PackageNotFoundError(name)
         return "99.0" if name == "gptqmodel" else "0"
 
-    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: ["optimum>=2.3,<3", "gptqmodel<7.7"])
-    monkeypatch.setattr(doctor.importlib.metadata, "version", version)
-    checks = list(doctor.check_packages())
+    monkeypatch.setattr(libraries.importlib.metadata, "requires", lambda _: ["optimum>=2.3,<3", "gptqmodel<7.7"])
+    monkeypatch.setattr(libraries.importlib.metadata, "version", version)
+    checks = list(libraries.check_packages())
     assert found(checks, "optimum")[0].hint.startswith('pip install "optimum')
     assert "99.0" in found(checks, "gptqmodel")[0].summary
     assert all(check.state == "problem" for check in checks if check.name in ("optimum", "gptqmodel"))
@@ -48,7 +48,7 @@ def test_broken_settings_are_told(paths: Paths) -> None:
 
 def test_an_open_state_folder_is_a_problem(paths: Paths) -> None:
     paths.state.chmod(0o755)
-    assert found(list(doctor.check_folders(paths)), "folder state")[0].state == "problem"
+    assert found(list(own_files.check_folders(paths)), "folder state")[0].state == "problem"
 
 
 def test_a_newer_database_is_a_problem_and_the_other_checks_go_on(paths: Paths) -> None:
@@ -77,16 +77,16 @@ def test_a_check_that_breaks_becomes_a_finding(paths: Paths, monkeypatch: pytest
 
 
 def test_little_disk_is_a_warning(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1_000_000})())
-    assert {check.state for check in doctor.check_disk(paths)} == {"warning"}
+    monkeypatch.setattr(own_files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1_000_000})())
+    assert {check.state for check in own_files.check_disk(paths)} == {"warning"}
 
 
 def test_the_compiler_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
-    assert next(iter(doctor.check_compiler())).state == "warning"
+    monkeypatch.setattr(libraries.shutil, "which", lambda _: None)
+    assert next(iter(libraries.check_compiler())).state == "warning"
 
 
 def test_folders_that_cannot_be_written_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    monkeypatch.setattr(own_files.os, "access", lambda *_: False)
     paths = Paths.from_environment({"HEFT_HOME": str(tmp_path)})
-    assert {check.state for check in doctor.check_folders(paths)} == {"problem"}
+    assert {check.state for check in own_files.check_folders(paths)} == {"problem"}

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import Input
 
-from tui.ui.catalog_index import CatalogIndex, Wanted, is_installed, next_reach, next_sort, next_task, turned
+from tui.ui.catalog_index import CatalogIndex, is_installed
 from tui.ui.chat_messages import ChatRequested
 from tui.ui.lines.chips import chips_line
 from tui.ui.lines.model_lines import ModelRow, about_lines, header_line, model_line
@@ -20,14 +18,13 @@ from tui.ui.lines.span import Line, Span, line
 from tui.ui.messages import (
     BuildsRequested,
     CopyRequested,
-    FilterFormRequested,
     GetRequested,
     LadderRequested,
     ModelRequested,
     PickScreenRequested,
     SeveralRequested,
 )
-from tui.ui.panes.hub_rows import HubRows
+from tui.ui.panes.filtering import Filtering
 from tui.ui.panes.marking import ModelList
 from tui.ui.widgets.filter_input import FilterInput
 from tui.ui.widgets.fixed_lines import FixedLines
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
     from tui.ui.widgets.row_list import RowList
 
 
-class CatalogPane(HubRows):
+class CatalogPane(Filtering):
     """Rows of models. ``f`` filters, ``h`` adds what the hub has, ``g`` gets one."""
 
     NUMBER = 1
@@ -66,14 +63,6 @@ class CatalogPane(HubRows):
         Binding("y", "copy", "copy id", id="catalog.copy", show=False),
         Binding("escape", "leave", "clear filters", id="catalog.leave", show=False),
     ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.index: CatalogIndex | None = None
-        self.installed: frozenset[str] = frozenset()
-        self.fits: Mapping[str, Fit] = {}
-        self._catalog: Sequence[Model] = ()
-        self._others: Sequence[Model] = ()
 
     def compose(self) -> ComposeResult:
         """The filter and its chips, the list, and two lines about the row under the cursor."""
@@ -251,58 +240,3 @@ class CatalogPane(HubRows):
         """Copy the repository or id."""
         if not self.refuses("copy") and self.model:
             self.post_message(CopyRequested(self.model.reference, "id"))
-
-    def action_filter(self) -> None:
-        """Type into the filter."""
-        self.query_one("#filter", Input).focus()
-
-    def action_chip(self, name: str) -> None:
-        """Turn a filter on or off."""
-        self._want(turned(self.wanted, name))
-
-    def action_task(self) -> None:
-        """The next kind of model."""
-        self._want(next_task(self.wanted, self.index.tasks if self.index else ()))
-
-    def action_reach(self) -> None:
-        """Open weights, APIs, all."""
-        self._want(next_reach(self.wanted))
-
-    def action_sort(self) -> None:
-        """The next order."""
-        self._want(next_sort(self.wanted))
-
-    def action_form(self) -> None:
-        """All filters in one form."""
-        if self.index is not None:
-            from tui.ui.screens.filter_form_screen import filter_choices
-
-            index = self.index
-            choices = filter_choices(self.wanted, index.models, index.tasks)
-            self.post_message(
-                FilterFormRequested(
-                    self.wanted, choices, lambda wanted: len(index.visible(wanted, self.installed, self.fits))
-                )
-            )
-
-    def action_leave(self) -> None:
-        """Take the marks off; then back to all models."""
-        if self.marked:
-            self.unmark()
-            return
-        field = self.query_one("#filter", Input)
-        self.leave_hub()
-        self.wanted = Wanted(sort=self.wanted.sort)
-        with self.prevent(Input.Changed):
-            field.value = ""
-        self.refill(keep=True)
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter at once; ask the hub when the typing pauses."""
-        event.stop()
-        self._want(replace(self.wanted, text=event.value.strip()))
-
-    def on_filter_input_left(self, event: FilterInput.Left) -> None:
-        """From the filter to the list."""
-        event.stop()
-        self.models.focus()

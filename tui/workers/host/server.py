@@ -10,9 +10,6 @@ import contextlib
 import hmac
 import json
 import os
-import queue
-import select
-import socket
 import socketserver
 import threading
 import time
@@ -22,19 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from tui import __version__
-from tui.workers.host.desk import Desk, Ending, Ticket
-from tui.workers.host.replies import Reply, event
-from tui.workers.host.request import RefusedError, Request, parse_request
-from tui.workers.host.text_stream import Piece
+from tui.workers.host.answering import Answering, Client
+from tui.workers.host.desk import Desk
+from tui.workers.host.replies import Reply
+from tui.workers.host.request import RefusedError, parse_request
 
 BODY_LIMIT = 32_000_000
-PATIENCE = 0.1
-"""Seconds between two looks at whether a waiting client is still there."""
-
-QUIET_SECONDS = 1.0
-"""Silence after which the headers go out with a keep-alive, so that a client knows that it is heard."""
-
-KEEP_ALIVE_SECONDS = 5.0
 SOCKET_SECONDS = 60.0
 """A client that neither sends nor reads for so long is gone."""
 
@@ -133,7 +123,7 @@ def _handler(host: Host, *, needs_key: bool) -> type[BaseHTTPRequestHandler]:
     return type("Handler", (_Handler,), {"host": host, "needs_key": needs_key})
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Client):
     protocol_version = "HTTP/1.1"
     server_version = f"heft/{__version__}"
     sys_version = ""
@@ -151,13 +141,13 @@ class _Handler(BaseHTTPRequestHandler):
             "/v1/heft/status": self.host.status,
         }
         if path not in answers:
-            return self._refuse(RefusedError(404, f"there is nothing at {path[:100]}", code="not_found"))
+            return self.refuse(RefusedError(404, f"there is nothing at {path[:100]}", code="not_found"))
         if path != "/health" and not self._is_allowed():
             return None
         try:
-            self._send(200, answers[path]())
+            self.send(200, answers[path]())
         except RefusedError as error:
-            self._refuse(error)
+            self.refuse(error)
         return None
 
     def do_POST(self) -> None:
@@ -167,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             path = self.path.partition("?")[0]
             if path == "/tokenize":
                 if self._is_allowed():
-                    self._send(200, self.host.counted(body))
+                    self.send(200, self.host.counted(body))
                 return
             if path not in ("/v1/chat/completions", "/v1/completions"):
                 raise RefusedError(404, f"there is nothing at {path[:100]}", code="not_found")
@@ -184,11 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
             desk = self.host.ready_desk()
             ticket = desk.submit(request)
         except RefusedError as error:
-            self._refuse(error)
+            self.refuse(error)
             return
         self.host.answering += 1
         try:
-            _Answering(self, desk, ticket, Reply(self.host.build, chat=request.is_chat), request).run()
+            Answering(self, desk, ticket, Reply(self.host.build, chat=request.is_chat), request).run()
         except OSError:
             self.close_connection = True
         finally:
@@ -213,22 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "").encode()
         if not self.needs_key or hmac.compare_digest(given, f"Bearer {self.host.key}".encode()):
             return True
-        self._refuse(RefusedError(401, "the key is missing or wrong", code="invalid_api_key"))
+        self.refuse(RefusedError(401, "the key is missing or wrong", code="invalid_api_key"))
         return False
-
-    def _refuse(self, error: RefusedError) -> None:
-        headers = {"Retry-After": "1"} if error.status == 503 else {}
-        with contextlib.suppress(OSError):
-            self._send(error.status, error.body, headers)
-
-    def _send(self, status: int, value: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(value, ensure_ascii=False).encode()
-        self.send_response(status)
-        for name, text in {"Content-Type": "application/json", **(headers or {})}.items():
-            self.send_header(name, text)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged: they hold what people say."""
@@ -236,101 +212,3 @@ class _Handler(BaseHTTPRequestHandler):
     def address_string(self) -> str:
         """A Unix socket's client has no address."""
         return "local"
-
-
-class _Answering:
-    """Writes one answer to one client."""
-
-    def __init__(self, handler: _Handler, desk: Desk, ticket: Ticket, reply: Reply, request: Request) -> None:
-        self._handler = handler
-        self._desk = desk
-        self._ticket = ticket
-        self._reply = reply
-        self._request = request
-        self._streaming = False
-        self._last = time.monotonic()
-        self._pieces: list[Piece] = []
-
-    def run(self) -> None:
-        """Wait for pieces and write them; raises ``OSError`` when the client is gone."""
-        while True:
-            try:
-                item = self._ticket.pieces.get(timeout=PATIENCE)
-            except queue.Empty:
-                self._wait()
-                continue
-            if isinstance(item, Piece):
-                self._piece(item)
-            elif isinstance(item, Ending):
-                return self._end(item)
-            else:
-                return self._fail(item)
-
-    def _wait(self) -> None:
-        if _is_gone(self._handler.connection):
-            raise ConnectionResetError
-        silence = time.monotonic() - self._last
-        if self._request.stream and silence > (KEEP_ALIVE_SECONDS if self._streaming else QUIET_SECONDS):
-            self._open()
-            self._write(f": {self._notice()}\n\n".encode())
-
-    def _notice(self) -> str:
-        before = self._desk.before(self._ticket)
-        if before:
-            return f"waiting, {before} before you"
-        return f"reading the prompt, {self._ticket.read} of {len(self._ticket.ids)} tokens"
-
-    def _piece(self, piece: Piece) -> None:
-        if self._request.stream:
-            self._open()
-            self._write(event(self._reply.piece(piece)))
-        else:
-            self._pieces.append(piece)
-            if _is_gone(self._handler.connection):
-                raise ConnectionResetError
-
-    def _end(self, ending: Ending) -> None:
-        if not self._request.stream:
-            self._handler._send(200, self._reply.whole(self._pieces, ending))
-            return
-        self._open()
-        data = b"".join(event(each) for each in self._reply.ending(ending))
-        if self._request.include_usage:
-            data += event(self._reply.usage(ending))
-        self._write(data + b"data: [DONE]\n\n")
-        self._handler.wfile.write(b"0\r\n\r\n")
-
-    def _fail(self, error: RefusedError) -> None:
-        if not self._streaming:
-            self._handler._refuse(error)
-            return
-        self._write(event(error.body) + b"data: [DONE]\n\n")
-        self._handler.wfile.write(b"0\r\n\r\n")
-
-    def _open(self) -> None:
-        if self._streaming:
-            return
-        self._streaming = True
-        handler = self._handler
-        handler.send_response(200)
-        handler.send_header("Content-Type", "text/event-stream; charset=utf-8")
-        handler.send_header("Cache-Control", "no-cache")
-        handler.send_header("Transfer-Encoding", "chunked")
-        handler.end_headers()
-        opening = self._reply.opening(self._request.answers)
-        if opening:
-            self._write(b"".join(event(each) for each in opening))
-
-    def _write(self, data: bytes) -> None:
-        self._handler.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
-        self._last = time.monotonic()
-
-
-def _is_gone(connection: socket.socket) -> bool:
-    """Whether the other side has closed; costs two microseconds."""
-    try:
-        if not select.select([connection], [], [], 0)[0]:
-            return False
-        return connection.recv(1, socket.MSG_PEEK) == b""
-    except (OSError, ValueError):
-        return True
