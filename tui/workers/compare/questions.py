@@ -28,8 +28,8 @@ OPEN_END = 4096
 
 
 class Questions:
-    """The prompts of one trial while its job runs; several contestants may be asked at once. Whoever asks
-    sets ``_live`` before."""
+    """The prompts of one trial while its job runs; several contestants may be asked at once. ``_live`` is there
+    while they are."""
 
     _live: LiveText
 
