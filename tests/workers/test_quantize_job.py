@@ -210,7 +210,7 @@ def test_evaluate_agrees_with_what_quantizing_measured(made: WorkerJob, source: 
     ("recipe", "table"),
     [
         (
-            replace(SMALL, method="awq", sym=False, samples=8, sample_length=128),
+            replace(SMALL, method="awq", sym=False, samples=4, sample_length=64),
             {"quant_method": "awq", "version": "gemm", "zero_point": True},
         ),
         (replace(SMALL, method="rtn"), {"quant_method": "gptq", "format": "gptq", "sym": True}),
