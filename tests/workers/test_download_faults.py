@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.local_hub import LocalHub, Synthetic, safetensors
+from tests.patience import patient
 from tui.errors import HubUnreachableError
 from tui.jobs.job import Kind
 from tui.workers import download, transfer_board
@@ -187,7 +188,7 @@ def test_a_hub_that_asks_to_wait_an_hour_is_not_waited_for(hub: LocalHub, fetch:
     with pytest.raises(HubUnreachableError) as caught:
         fetch()
     assert "1h 00m" in caught.value.hint
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < patient(5)
 
 
 def test_a_network_that_goes_away_keeps_what_came(hub: LocalHub, fetch: Fetch, paths: object) -> None:
@@ -226,7 +227,7 @@ def test_a_stop_is_felt_at_once_even_on_a_silent_socket_and_the_next_run_goes_on
     begun = time.monotonic()
     voice.stop.set()
     thread.join(10)
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < patient(1.0)
     assert isinstance(seen[0], Stopped)
     result = fetch()
     assert is_right(result)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.local_hub import LocalHub, Synthetic, safetensors
+from tests.patience import patient
 from tests.workers.worker_job import WorkerJob
 from tui.jobs.job import Kind, State
 from tui.paths import Paths
@@ -79,7 +80,7 @@ def test_a_stop_ends_the_process_within_a_second_although_every_socket_is_silent
     begun = time.monotonic()
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(10) == 143
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < patient(1.5)
     assert job.job.state is State.RUNNING  # the runner settles it
     assert "stopped; what is done is kept" in job.log
     hub.faults.clear()
@@ -95,7 +96,7 @@ def test_a_stop_is_heard_while_the_hub_is_silent(hub: LocalHub, job: WorkerJob, 
     begun = time.monotonic()
     process.terminate()
     assert process.wait(10) == 143
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < patient(2)
     assert job.job.failure is None
 
 

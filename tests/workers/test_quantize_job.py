@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
+from tests.patience import patient
 from tests.workers.worker_job import SMALL, WorkerJob, quantize_job
 from tui.catalog.build import Recipe
 from tui.catalog.build_folder import folder_problem
@@ -142,7 +143,7 @@ def test_the_same_again_is_done_at_once(made: WorkerJob, source: Path) -> None:
     again = quantize_job(made.paths, source, name="starter-4bit", model=MODEL_ID)
     started = time.monotonic()
     job = again.run()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < patient(10)
     assert (job.state, job.result["path"]) == (State.DONE, made.job.result["path"])
     again.close()
 
@@ -274,7 +275,7 @@ def test_a_cancel_is_heard_within_two_seconds_and_leaves_nothing(source: Path, p
     told = time.monotonic()
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(10) == 128 + signal.SIGTERM
-    assert time.monotonic() - told < 2.2
+    assert time.monotonic() - told < patient(2.2)
     assert leftovers(paths) == []
     assert job.job.state is State.RUNNING  # the runner decides what a stopped job becomes
     job.close()
