@@ -112,6 +112,23 @@ def read_back(product: Product) -> Any:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_threads_share_a_product_and_lose_no_row(dtype: str) -> None:
+    import torch
+
+    layer = torch.nn.Linear(64, 5003).to(getattr(torch, dtype))
+    product, x = product_of([layer]), torch.randn(1, 64)
+    assert product is not None
+    alone = product(x)
+    try:
+        for threads in (2, 3, 7):
+            torch.set_num_threads(threads)
+            for _ in range(20):
+                assert torch.equal(product(x), alone)
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_packed_weights_are_the_checkpoints_bit_for_bit(dtype: str) -> None:
     import torch
 

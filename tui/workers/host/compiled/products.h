@@ -58,7 +58,8 @@ static inline floats widenb16(const uint16_t *p) {
 
 #define INLINE static inline __attribute__((always_inline))
 enum { HALF, BRAIN, SINGLE, SHORT_BRAIN, SHORT_SINGLE }; /* float16, bfloat16, float32, and the last two packed */
-enum { ROWS = 4, CHUNK_ROWS = 8, MOST = 6, PANEL = 32, DEPTH = 1024, CHUNK_BYTES = 65536 };
+enum { ROWS = 4, MOST = 6, PANEL = 32, DEPTH = 1024 };
+enum { PARTS = 2, FEWEST = 8, MOST_TAKEN = 256, TAKEN_BYTES = 1 << 20 };
 
 typedef struct {
     uint32_t column;
@@ -134,10 +135,19 @@ static void some(const Matrix *m, const float *x, int64_t row, int64_t count, fl
         for (int64_t r = 0; r < count; r++) out[r] += m->bias[row + r];
 }
 
-static int64_t chunk_of(int64_t columns, int64_t threads, int64_t rows) {
-    int64_t fit = CHUNK_BYTES / (2 * columns) / CHUNK_ROWS * CHUNK_ROWS;
-    if (threads == 1) return rows;
-    return fit < CHUNK_ROWS ? CHUNK_ROWS : fit;
+/* Take the next rows of a product for one thread: many while many are left, for rows that follow each other are read
+   ahead, and few at the end, for threads wait for the last one. Returns their number, 0 where none is left. */
+static int64_t take(atomic_long *next, int64_t rows, int64_t columns, int64_t threads, long *row) {
+    int64_t most = threads == 1 ? MOST_TAKEN : TAKEN_BYTES / (2 * columns), count;
+    *row = atomic_load_explicit(next, memory_order_relaxed);
+    do {
+        int64_t left = rows - *row, part = threads == 1 ? left : left / (PARTS * threads);
+        if (left <= 0) return 0;
+        part = (part < most ? part : most) / FEWEST * FEWEST;
+        part = part < FEWEST ? FEWEST : part > MOST_TAKEN ? MOST_TAKEN : part;
+        count = left < part ? left : part;
+    } while (!atomic_compare_exchange_weak(next, row, *row + count));
+    return count;
 }
 
 /* Widened rows of weights [rows, DEPTH] times some tokens; adds to y where it is not the first part of the sum. */
@@ -212,13 +222,11 @@ static void panel(const Matrix *m, const float *x, int64_t tokens, int64_t row, 
 /* y = x W^T + b for any number of tokens. */
 void multiply(const Matrix *m, const float *x, int64_t tokens, float *y, int64_t threads) {
     atomic_long next = 0;
-    int64_t step = tokens == 1 ? chunk_of(m->columns, threads, m->rows) : PANEL;
 #pragma omp parallel num_threads((int)threads) if (threads > 1)
-    for (;;) {
-        int64_t row = atomic_fetch_add(&next, step);
-        if (row >= m->rows) break;
-        int64_t count = m->rows - row < step ? m->rows - row : step;
-        if (tokens == 1) some(m, x, row, count, y + row);
-        else panel(m, x, tokens, row, count, y);
-    }
+    if (tokens == 1) {
+        long row;
+        for (int64_t count; (count = take(&next, m->rows, m->columns, threads, &row));) some(m, x, row, count, y + row);
+    } else
+        for (int64_t row; (row = atomic_fetch_add(&next, PANEL)) < m->rows;)
+            panel(m, x, tokens, row, m->rows - row < PANEL ? m->rows - row : PANEL, y);
 }

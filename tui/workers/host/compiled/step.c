@@ -2,8 +2,12 @@
 
 #include "products.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <math.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 typedef struct {
     Matrix attend, attended, widen, narrow; /* query, key and value in one; gate and up in one */
@@ -24,22 +28,32 @@ typedef struct {
     atomic_long *taken; /* one counter for each of 5 stages of a layer, and one for the head */
 } Model;
 
-/* Threads meet here after every product; they spin, and make way where the machine has other work. */
+/* Threads meet here after every product. They spin for some 20 us, make way a few times, and then sleep: where the
+   machine has other work, whoever is waited for may take a core that this frees. */
 typedef struct {
-    atomic_long here, round;
+    atomic_int here, round, asleep;
 } Meeting;
 
-static void meet(Meeting *meeting, long threads) {
-    long round = atomic_load(&meeting->round);
+enum { SPINS = 400, WAYS = 8 };
+
+static void meet(Meeting *meeting, int threads) {
+    int round = atomic_load(&meeting->round);
     if (threads == 1) return;
     if (atomic_fetch_add(&meeting->here, 1) == threads - 1) {
         atomic_store(&meeting->here, 0);
         atomic_fetch_add(&meeting->round, 1);
+        if (atomic_load(&meeting->asleep)) syscall(SYS_futex, &meeting->round, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
         return;
     }
-    for (long tries = 0; atomic_load(&meeting->round) == round; tries++)
-        if (tries < 400) _mm_pause();
+    for (int tries = 0; tries < SPINS + WAYS; tries++) {
+        if (atomic_load_explicit(&meeting->round, memory_order_acquire) != round) return;
+        if (tries < SPINS) _mm_pause();
         else sched_yield();
+    }
+    atomic_fetch_add(&meeting->asleep, 1);
+    while (atomic_load(&meeting->round) == round)
+        syscall(SYS_futex, &meeting->round, FUTEX_WAIT_PRIVATE, round, NULL, NULL, 0);
+    atomic_fetch_sub(&meeting->asleep, 1);
 }
 
 static void normed(const float *x, const float *weight, int64_t size, float epsilon, float *out) {
@@ -139,12 +153,10 @@ enum { PLAIN, ADDED, GATED };
 
 /* The share of one thread in a product; rows are added to y, or a gate's row and its partner's become one. */
 static void share(const Matrix *m, const float *x, float *y, int how, atomic_long *next, int64_t threads) {
-    int64_t rows = how == GATED ? m->rows / 2 : m->rows, step = chunk_of(m->columns, threads, rows);
-    float first[256], second[256];
-    step = step > 256 ? 256 : step;
-    for (;;) {
-        int64_t row = atomic_fetch_add(next, step), count = rows - row < step ? rows - row : step;
-        if (row >= rows) return;
+    int64_t rows = how == GATED ? m->rows / 2 : m->rows, count;
+    float first[MOST_TAKEN], second[MOST_TAKEN];
+    long row;
+    while ((count = take(next, rows, m->columns, threads, &row))) {
         if (how == PLAIN) some(m, x, row, count, y + row);
         else some(m, x, row, count, first);
         if (how == ADDED)
@@ -163,13 +175,13 @@ static void share(const Matrix *m, const float *x, float *y, int how, atomic_lon
    are [key heads, capacity, head size]. */
 void step(const Model *m, int64_t token, int64_t place, float *const *keys, float *const *values, int64_t capacity,
           const float *turns, float *logits, int64_t threads) {
-    Meeting meeting = {0, 0};
+    Meeting meeting = {0, 0, 0};
     int64_t stages = 5 * m->layers + 1;
     for (int64_t i = 0; i < stages; i++) m->taken[i] = 0;
     for (int64_t i = 0; i < m->hidden; i++) m->row[i] = single(m->embedding, token * m->hidden + i, m->embedding_type);
 #pragma omp parallel num_threads((int)threads) if (threads > 1)
     {
-        long together = 1, mine = 0;
+        int together = 1, mine = 0;
 #ifdef _OPENMP
         extern int omp_get_num_threads(void), omp_get_thread_num(void);
         together = omp_get_num_threads();
