@@ -133,7 +133,7 @@ static inline uint32_t bits_of(const void *weight, int64_t place, int64_t type) 
     return type == SINGLE ? ((const uint32_t *)weight)[place] : (uint32_t)((const uint16_t *)weight)[place] << 16;
 }
 
-/* Choose codes[16] for ``weight`` (bfloat16 or float32) and fill first[rows + 1]; returns how many weights have none. */
+/* Choose codes[16] for ``weight`` (bfloat16 or float32), fill first[rows + 1], return how many weights have no code. */
 int64_t choose(const void *weight, int64_t type, int64_t rows, int64_t columns, uint8_t *codes, int32_t *first,
                int64_t threads) {
     int64_t counts[128] = {0}, found = 0;
@@ -152,7 +152,8 @@ int64_t choose(const void *weight, int64_t type, int64_t rows, int64_t columns, 
 #pragma omp parallel for num_threads((int)threads) if (threads > 1)
     for (int64_t row = 0; row < rows; row++) {
         int32_t count = 0;
-        for (int64_t i = row * columns; i < (row + 1) * columns; i++) count += !known[bits_of(weight, i, type) >> 24 & 127];
+        for (int64_t i = row * columns; i < (row + 1) * columns; i++)
+            count += !known[bits_of(weight, i, type) >> 24 & 127];
         first[row + 1] = count;
     }
     first[0] = 0;

@@ -42,7 +42,8 @@ static void meet(Meeting *meeting, int threads) {
     if (atomic_fetch_add(&meeting->here, 1) == threads - 1) {
         atomic_store(&meeting->here, 0);
         atomic_fetch_add(&meeting->round, 1);
-        if (atomic_load(&meeting->asleep)) syscall(SYS_futex, &meeting->round, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+        if (atomic_load(&meeting->asleep))
+            syscall(SYS_futex, &meeting->round, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
         return;
     }
     for (int tries = 0; tries < SPINS + WAYS; tries++) {
