@@ -76,13 +76,14 @@ def run(reporter: Reporter) -> dict[str, Any]:
             "chat_template": engine.has_template,
         }
         _tell(reporter, build, engine, result)
-        watch = MemoryWatch(
-            reporter.paths, build, engine.device, engine.context, lambda: engine.cached_tokens, engine.name
-        )
-        watch.start()
         reporter.ready(result)
         gc.freeze()  # what is loaded stays; looking through it for garbage would hold up answers
         desk.rehearse()
+        desk.tune(reporter.stop)
+        watch = MemoryWatch(
+            reporter.paths, build, engine.device, engine.context, lambda: engine.cached_tokens, engine.name
+        )
+        watch.start()  # its peak begins anew, so what was measured with is not counted
         idle_minutes = _idle_minutes(reporter)
         if desk.work(reporter.stop, None if idle_minutes is None else 60.0 * idle_minutes) == "stop":
             raise Stopped

@@ -24,35 +24,7 @@ class ChatTemplate:
     """One template. ``marks`` are the texts of special tokens; ``names`` what the template may use: bos_token, ..."""
 
     def __init__(self, source: str, marks: Sequence[str], names: Mapping[str, str]) -> None:
-        from jinja2 import TemplateError, nodes
-        from jinja2.ext import Extension, loopcontrols
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        class Generation(Extension):  # type: ignore[misc]
-            """``{% generation %}`` marks what the model wrote, which matters for training alone."""
-
-            tags = {"generation"}  # noqa: RUF012 - Jinja's own protocol
-
-            def parse(self, parser: Any) -> Any:
-                """The body as it is."""
-                line = next(parser.stream).lineno
-                body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-                return nodes.Scope(body).set_lineno(line)
-
-        def raise_exception(message: str) -> None:
-            raise TemplateError(message)
-
-        def tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **more: Any) -> str:
-            kept = {name: more[name] for name in ("separators", "sort_keys") if name in more}
-            return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **kept)
-
-        bound_templates()
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation]
-        )
-        environment.filters["tojson"] = tojson
-        environment.globals["raise_exception"] = raise_exception
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        environment = template_environment()
         self._names = dict(names)
         self._marks = [mark for mark in sorted(marks, key=len, reverse=True) if mark]
         self._found = re.compile("|".join(map(re.escape, self._marks))) if self._marks else None
@@ -97,6 +69,57 @@ class ChatTemplate:
             return f"{_OPEN}{nonce}:{len(written) - 1}{_CLOSE}"
 
         return self._found.sub(replace, content)
+
+
+def template_environment() -> Any:
+    """Jinja's immutable sandbox with what chat templates are written for; large results are refused in it."""
+    from jinja2 import TemplateError, nodes
+    from jinja2.exceptions import SecurityError
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2.utils import Namespace
+
+    class Generation(Extension):  # type: ignore[misc]
+        """``{% generation %}`` marks what the model wrote, which matters for training alone."""
+
+        tags = {"generation"}  # noqa: RUF012 - Jinja's own protocol
+
+        def parse(self, parser: Any) -> Any:
+            """The body as it is."""
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body).set_lineno(line)
+
+    class PlainNamespace(Namespace):  # type: ignore[misc]
+        """Takes no names of Python's insides."""
+
+        def __setitem__(self, name: str, value: Any) -> None:
+            if isinstance(name, str) and name.startswith("_"):
+                raise SecurityError(f"chat templates may not store {name!r} in a namespace")
+            super().__setitem__(name, value)
+
+    def namespace(*values: Any, **named: Any) -> Namespace:
+        made = PlainNamespace()
+        for name, value in dict(*values, **named).items():
+            made[name] = value
+        return made
+
+    def raise_exception(message: str) -> None:
+        raise TemplateError(message)
+
+    def tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **more: Any) -> str:
+        kept = {name: more[name] for name in ("separators", "sort_keys") if name in more}
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **kept)
+
+    bound_templates()
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation]
+    )
+    environment.filters["tojson"] = tojson
+    environment.globals["namespace"] = namespace
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment
 
 
 def _cut_behind(text: str, last: str) -> str:

@@ -126,6 +126,11 @@ class Desk:
                 pass
         self.engine.recover()
 
+    def tune(self, stop: threading.Event) -> None:
+        """Let the engine measure until somebody asks or ``stop`` is set."""
+        with contextlib.suppress(BrokenOff, Exception):
+            self.engine.tune(lambda: bool(self._waiting) or stop.is_set())
+
     def work(self, stop: threading.Event, idle_limit: float | None = None) -> str:
         """Answer until ``stop`` is set or nobody asked for ``idle_limit`` seconds; returns "stop" or "idle".
 

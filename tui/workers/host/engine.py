@@ -65,6 +65,9 @@ class Engine(Protocol):
     def warm_up(self) -> None:
         """Do once, before the first chat, what a library would else do in it."""
 
+    def tune(self, unwanted: Callable[[], bool]) -> None:
+        """Find out what makes the next load faster; raises ``BrokenOff`` as soon as ``unwanted()`` holds."""
+
     def recover(self) -> None:
         """Give back what memory a failed answer left; the next one begins with an empty cache."""
 

@@ -124,6 +124,9 @@ class LlamaEngine:
     def warm_up(self) -> None:
         """llama.cpp has warmed up when it was loaded."""
 
+    def tune(self, unwanted: Callable[[], bool]) -> None:
+        """The library has nothing to find out."""
+
     def recover(self) -> None:
         """llama.cpp keeps its own cache true."""
         self.cached_tokens = 0

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from typing import Any
 from tui.catalog.build import PROVENANCE_FILE
 from tui.errors import BuildBrokenError, HeftError
 from tui.workers.host import fp16_linear
+from tui.workers.host.lean_torch import complete_torch, import_torch
+from tui.workers.host.loading_ahead import LoadingAhead
 from tui.workers.host.making_fast import FastModel, make_fast
 from tui.workers.host.mapped_pages import give_back_pages
+from tui.workers.host.taking_apart import keeps_all_in_sight
 from tui.workers.reporter import Reporter
 from tui.workers.weights import load_weights, release_memory
 
@@ -36,6 +39,8 @@ class LoadedModel:
     weight_bytes: int
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    later: Callable[[Callable[[], bool]], object] | None = None
+    """What a host may do while nobody asks (``FastModel``)."""
 
 
 def load(reporter: Reporter, folder: Path, context: int | None) -> LoadedModel:
@@ -48,26 +53,17 @@ def load(reporter: Reporter, folder: Path, context: int | None) -> LoadedModel:
         raise BuildBrokenError(
             f"{folder.name} holds no safetensors weights", "Heft loads safetensors only; download the model again"
         )
+    ahead = LoadingAhead(reporter, folder)
     reporter.progress(0, total, "B", "loading libraries")
     with _timed(seconds, "libraries"):
-        import torch
-        import transformers
-
-        quiet(transformers)
+        torch = import_torch()
     device = _device(torch, reporter)
     reporter.check()
-    reporter.progress(0, total, "B", "loading the tokenizer")
-    with _timed(seconds, "tokenizer"), _broken(folder, "tokenizer"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    reporter.check()
-    reporter.progress(0, total, "B", "loading weights")
-    with _timed(seconds, "weights"), _broken(folder, "weights"):
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        load_as = str(reporter.job.spec.get("load_as") or "")
-        halves = device == "cpu" and not load_as and stored_in_halves(torch, config)
-        dtype = own_dtype(torch, config) if halves else compute_dtype(torch, config, device)
-        named = str(dtype).removeprefix("torch.")
-        model, _ = load_weights(folder, dtype=named, device=device, load_as=load_as, config=config)
+    found = _lightly(reporter, folder, ahead, seconds, context) if device == "cpu" else None
+    found = found or _by_transformers(reporter, folder, device, seconds, total)
+    model, tokenizer, config = found.model, found.tokenizer, found.config
+    dtype, halves, load_as = found.dtype, found.halves, str(reporter.job.spec.get("load_as") or "")
+    ahead.compiled()
     reporter.check()
     limit = context_limit(config, tokenizer)
     native = dtype is torch.bfloat16 and computes_bfloat16()
@@ -95,7 +91,68 @@ def load(reporter: Reporter, folder: Path, context: int | None) -> LoadedModel:
         weight_bytes=total,
         notes=notes,
         seconds=seconds,
+        later=fast.later,
     )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a folder holds, in ``dtype``; ``halves``: stored in 16 bits for a CPU to keep."""
+
+    model: Any
+    tokenizer: Any
+    config: Any
+    dtype: Any
+    halves: bool
+
+
+def _lightly(
+    reporter: Reporter, folder: Path, ahead: LoadingAhead, seconds: dict[str, float], context: int | None
+) -> _Found | None:
+    """Without transformers; None where that cannot be."""
+    if not ahead.is_light:
+        return None
+    import torch
+
+    reporter.progress(0, message="loading the tokenizer")
+    with _timed(seconds, "tokenizer"):
+        read = ahead.tokenizer()
+    reporter.check()
+    if read is None:
+        return None
+    tokenizer, config, generation = read
+    limit = context_limit(config, tokenizer)
+    if not keeps_all_in_sight(config, min(context or limit, limit)):
+        return None
+    reporter.progress(0, message="loading weights")
+    with _timed(seconds, "weights"), _broken(folder, "weights"):
+        halves = stored_in_halves(torch, config)
+        dtype = own_dtype(torch, config) if halves else compute_dtype(torch, config, "cpu")
+        model = ahead.model(config, generation, dtype)
+    return None if model is None else _Found(model, tokenizer, config, dtype, halves)
+
+
+def _by_transformers(reporter: Reporter, folder: Path, device: str, seconds: dict[str, float], total: int) -> _Found:
+    with _timed(seconds, "libraries"):
+        complete_torch()
+        import torch
+        import transformers
+
+        quiet(transformers)
+    reporter.check()
+    reporter.progress(0, total, "B", "loading the tokenizer")
+    with _timed(seconds, "tokenizer"), _broken(folder, "tokenizer"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    reporter.check()
+    reporter.progress(0, total, "B", "loading weights")
+    with _timed(seconds, "weights"), _broken(folder, "weights"):
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        load_as = str(reporter.job.spec.get("load_as") or "")
+        halves = device == "cpu" and not load_as and stored_in_halves(torch, config)
+        dtype = own_dtype(torch, config) if halves else compute_dtype(torch, config, device)
+        named = str(dtype).removeprefix("torch.")
+        model, _ = load_weights(folder, dtype=named, device=device, load_as=load_as, config=config)
+    return _Found(model, tokenizer, config, dtype, halves)
 
 
 def context_limit(config: Any, tokenizer: Any) -> int:
@@ -190,6 +247,7 @@ def _broken(folder: Path, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Adds to what ``name`` has taken."""
     started = time.monotonic()
     yield
-    seconds[name] = round(time.monotonic() - started, 3)
+    seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - started, 3)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tui.settings import load_settings
 from tui.workers.host import fp16_linear
 from tui.workers.host.compiled.library import open_library
 from tui.workers.host.compiled.steps import compiled_steps
-from tui.workers.host.cpu_path import cpu_path
+from tui.workers.host.cpu_path import CpuPaths
 from tui.workers.host.cuda_steps import CudaSteps
 from tui.workers.host.linears import packs
 from tui.workers.host.lossy_int8 import SAMPLE, take_apart_int8
@@ -66,8 +67,11 @@ def _kind(reporter: Reporter, fast: FastModel, *, native: bool, total: int) -> s
     reporter.progress(0, total, "B", "measuring the fastest way to multiply")
     if reason := open_library(reporter.paths.state / COMPILED_FOLDER):
         fast.notes.append(f"no compiled step: {reason}")
-    path = cpu_path(fast.model.config, reporter.paths.state / MEASURED_FILE, bfloat16=native)
+    paths = CpuPaths(fast.model.config, reporter.paths.state / MEASURED_FILE, bfloat16=native)
+    path = paths.choose()
     fast.notes.append(path.note)
+    if not path.seconds and path.kind == "compiled":
+        fast.later = paths.measure
     fast.seconds["measuring"] = round(time.monotonic() - started, 3)
     return path.kind
 
@@ -87,9 +91,11 @@ def _kind_of_others(reporter: Reporter, fast: FastModel) -> str:
 
 
 class FastModel:
-    """A model to run, with notes and the seconds that each step took."""
+    """A model to run, with notes and the seconds that each step took. ``later`` is done while nobody asks, if at all;
+    it gets a function that tells whether somebody does, and raises ``BrokenOff`` then."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
+        self.later: Callable[[Callable[[], bool]], object] | None = None

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tui.workers.host.compiled.products import Product
+from tui.workers.host.light_model import FAMILIES, is_light
 from tui.workers.host.linears import is_plain, linear_of
 from tui.workers.host.llama_like import Layer, LlamaLike, Shape
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 _ROTATIONS = ("default", "linear", "llama3", "yarn")
 """Ways to rotate whose angles do not change with the length of the text."""
 
@@ -23,23 +23,30 @@ CLOSE = 1e-3
 
 def can_take_apart(model: Any, context: int) -> bool:
     """Whether ``model`` is of a family that is known, and keeps all of ``context`` tokens in sight."""
-    text = model.config.get_text_config(decoder=True)
-    if model.config.model_type not in FAMILIES or text is not model.config:
-        return False
-    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
-    window = getattr(text, "sliding_window", None)
-    if kinds != {"full_attention"} and not (window and context <= window):
-        return False
-    if model.config.model_type == "mistral" and window and context > window:
-        return False
-    rotation = (getattr(text, "rope_parameters", None) or {}).get("rope_type", "default")
+    if is_light(model):
+        return keeps_all_in_sight(model.config, context)
     blocks = getattr(getattr(model, "model", None), "layers", None)
-    if rotation not in _ROTATIONS or not blocks:
+    if not keeps_all_in_sight(model.config, context) or not blocks:
         return False
     try:
         return _agrees(model)
     except Exception:  # whatever a strange layer raises, it is run as transformers runs it
         return False
+
+
+def keeps_all_in_sight(config: Any, context: int) -> bool:
+    """Whether ``config`` is of a known family, sees all of ``context`` tokens, and rotates them in a known way."""
+    text = config.get_text_config(decoder=True)
+    if config.model_type not in FAMILIES or text is not config:
+        return False
+    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
+    window = getattr(text, "sliding_window", None)
+    if kinds != {"full_attention"} and not (window and context <= window):
+        return False
+    if config.model_type == "mistral" and window and context > window:
+        return False
+    rotation = (getattr(text, "rope_parameters", None) or {}).get("rope_type", "default")
+    return rotation in _ROTATIONS
 
 
 def take_apart(model: Any, kind: str, halted: Callable[[], bool], report: Callable[[int, int], None]) -> LlamaLike:

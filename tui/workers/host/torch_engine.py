@@ -83,6 +83,11 @@ class TorchEngine:
         if recorded is not None:
             self.notes.append(recorded.note)
 
+    def tune(self, unwanted: Callable[[], bool]) -> None:
+        """Measure the ways of multiplying, where that is not done yet."""
+        if self.loaded.later is not None:
+            self.loaded.later(unwanted)
+
     def recover(self) -> None:
         """Drop the caches and what the allocator keeps."""
         self.decoder.shelf.clear()

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ PATIENCE_SECONDS = 120.0
 NO_COMPILER = "no C compiler"
 
 _loaded: list[ctypes.CDLL] = []
+_compiling = threading.Lock()
 
 
 def loaded() -> ctypes.CDLL | None:
@@ -33,19 +35,29 @@ def open_library(folder: Path) -> str:
     """Load the library, compiling it into ``folder`` where that is not done yet; returns why not, or ""."""
     if _loaded:
         return ""
-    compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
-    if compiler is None:
-        return NO_COMPILER
     try:
-        sources = [path.read_bytes() for path in (SOURCE, *INCLUDED)]
-        marks = (*sources, _instructions(), os.path.realpath(compiler).encode())
-        file = folder / f"step-{hashlib.sha256(b'|'.join(marks)).hexdigest()[:16]}.so"
-        if not file.is_file():
-            _compile(compiler, file)
+        file = compile_library(folder)
+        if file is None:
+            return NO_COMPILER
         _loaded.append(_declared(ctypes.CDLL(str(file))))
     except (OSError, subprocess.SubprocessError, AttributeError) as error:
         return f"step.c was not compiled: {_words(error)}"
     return ""
+
+
+def compile_library(folder: Path) -> Path | None:
+    """The library's file in ``folder``, compiled where it is not there yet; None without a compiler. Threads may ask at
+    once. Raises ``OSError`` and what ``subprocess`` raises."""
+    compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
+    if compiler is None:
+        return None
+    sources = [path.read_bytes() for path in (SOURCE, *INCLUDED)]
+    marks = (*sources, _instructions(), os.path.realpath(compiler).encode())
+    file = folder / f"step-{hashlib.sha256(b'|'.join(marks)).hexdigest()[:16]}.so"
+    with _compiling:
+        if not file.is_file():
+            _compile(compiler, file)
+    return file
 
 
 def _instructions() -> bytes:
