@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -15,7 +16,7 @@ from tui.catalog.gguf_plan import ARCHITECTURES
 from tui.catalog.model import Model
 from tui.fit.engine import LLAMA_CPP, TRANSFORMERS, engine_on_cpu, will_run_in_llama
 from tui.fit.memory_estimate import estimate, estimate_build
-from tui.fit.overhead import CPU_PROCESS_GPTQ, CPU_PROCESS_LLAMA
+from tui.fit.overhead import CPU_PROCESS, CPU_PROCESS_GPTQ, CPU_PROCESS_LIGHT, CPU_PROCESS_LLAMA
 from tui.fit.precision import parse_precision
 
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "vocab_size": 300,
@@ -45,6 +46,17 @@ def test_a_gptq_build_is_counted_in_the_engine_that_will_load_it(
         assert numbers.terms(False)[:2] == numbers.terms(True)[:2]
     else:
         assert numbers == asked
+
+
+def test_a_model_that_is_known_whole_is_counted_without_transformers(build: Build, row: Callable[[str], Model]) -> None:
+    plain = {name: value for name, value in CONFIG.items() if name != "quantization_config"}
+    found = []
+    for more in ({}, {"a_word_of_its_own": 1}):
+        (build.path / "config.json").write_text(json.dumps({**plain, **more}))
+        found.append(estimate_build(replace(build, precision="float16"), 512).process_cpu)
+    assert found == [CPU_PROCESS_LIGHT, CPU_PROCESS]
+    assert estimate(row("llama-3.2-1b-instruct"), "", 1000).process_cpu == CPU_PROCESS_LIGHT
+    assert estimate(row("gpt2-xl"), "", 1000).process_cpu == CPU_PROCESS
 
 
 def test_a_build_that_llama_cpp_cannot_hold_is_counted_in_torch(build: Build) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.workers.tiny_models import tiny_model
+from tui.fit.light_config import may_be_light
 from tui.starter import starter_folder
-from tui.workers.host.light_model import LightConfig, light_model, may_be_light
+from tui.workers.host.light_model import LightConfig, light_model
 from tui.workers.host.loading import stored_in_halves
 from tui.workers.host.small_files import CONFIG, GENERATION
 from tui.workers.host.taking_apart import can_take_apart, take_apart
@@ -91,8 +92,11 @@ def test_what_is_not_known_whole_is_left_to_transformers(tmp_path: Path) -> None
 
     folder = saved(tmp_path / "plain", "llama", "float16", num_hidden_layers=1)
     words = json.loads((folder / "config.json").read_bytes())
-    for odd in ({"logit_scale": 2.0}, {"pretraining_tp": 2}, {"quantization_config": {}}, {"model_type": "gemma2"}):
-        assert not may_be_light({**words, **odd})
+    odd: list[dict[str, Any]] = [
+        {"logit_scale": 2.0}, {"pretraining_tp": 2}, {"quantization_config": {}}, {"model_type": "gemma2"},
+        {"hidden_act": "gelu"}, {"rope_parameters": YARN}, {"rope_scaling": {"type": "dynamic", "factor": 2}},
+    ]  # fmt: skip
+    assert may_be_light(words) and not any(may_be_light({**words, **more}) for more in odd)
     assert light(saved(tmp_path / "yarn", "llama", "float16", rope_parameters=YARN)) is None
     assert light(saved(tmp_path / "gelu", "llama", "float16", hidden_act="gelu")) is None
     for path in folder.glob("model*"):

@@ -16,7 +16,7 @@ from tui.jobs.job import Kind
 from tui.starter import starter_folder
 from tui.workers.host import cpu_path as paths
 from tui.workers.host.cache_shelf import CacheShelf
-from tui.workers.host.cpu_path import best_of, cpu_path
+from tui.workers.host.cpu_path import CpuPath, CpuPaths, best_of
 from tui.workers.host.cuda_steps import CudaSteps, static_step
 from tui.workers.host.decoding import Decoder
 from tui.workers.host.engine import BrokenOff
@@ -266,10 +266,21 @@ def test_loading_goes_the_way_that_the_settings_say(reporter: Callable[..., Repo
     exact = load(job, starter_folder(), None)
     assert isinstance(exact.model, LlamaLike)
     assert any(note.startswith("linear layers in ") for note in exact.notes)
+    if exact.later is not None:  # the compiled products are taken at once, and measured while nobody asks
+        with pytest.raises(BrokenOff):
+            exact.later(lambda: True)
+        assert not (job.paths.state / MEASURED_FILE).exists()
+        exact.later(lambda: False)
     assert (job.paths.state / MEASURED_FILE).exists()
+    again = load(job, starter_folder(), None)
+    assert again.later is None and any("measured earlier" in note for note in again.notes)
     job.paths.settings_file.write_text("[chat]\nlossy_int8 = true\n")
     lossy = load(job, starter_folder(), None)
     assert any(note.startswith("lossy 8-bit linear layers, as asked") for note in lossy.notes)
+
+
+def chosen(config: Any, file: Path, *, bfloat16: bool) -> CpuPath:
+    return CpuPaths(config, file, bfloat16=bfloat16).choose()
 
 
 def test_the_fastest_way_is_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,16 +289,16 @@ def test_the_fastest_way_is_measured_once_and_kept(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(paths, "OUT_OF_CACHE", 1)
     monkeypatch.setattr(paths, "loaded", lambda: None)
     config, file = tiny_model("llama").config, tmp_path / "measured.json"
-    first = cpu_path(config, file, bfloat16=False)
+    first = chosen(config, file, bfloat16=False)
     assert set(first.seconds) == {"float32", "float16"} and not first.remembered
     assert all(seconds > 0 for seconds in first.seconds.values())
     monkeypatch.setattr(paths, "per_token", lambda *_: pytest.fail("measured again"))
-    second = cpu_path(config, file, bfloat16=False)
+    second = chosen(config, file, bfloat16=False)
     assert (second.kind, second.seconds, second.remembered) == (first.kind, first.seconds, True)
     monkeypatch.setattr(paths, "per_token", lambda kind, *_: {"bfloat16": 1.0}.get(kind, 9.0))
-    assert cpu_path(config, file, bfloat16=True).kind == "bfloat16", "another question is another measurement"
+    assert chosen(config, file, bfloat16=True).kind == "bfloat16", "another question is another measurement"
     file.write_text("[broken")
-    assert not cpu_path(config, file, bfloat16=False).remembered
+    assert not chosen(config, file, bfloat16=False).remembered
 
 
 def test_a_first_measurement_that_would_double_the_memory_is_checked(
@@ -298,7 +309,7 @@ def test_a_first_measurement_that_would_double_the_memory_is_checked(
     monkeypatch.setattr(paths, "loaded", lambda: None)
     taken = iter([1.0, 9.0, 1.0, 1.1])  # float32 and float16 twice: somebody else was at work when float16 was measured
     monkeypatch.setattr(paths, "per_token", lambda *_: next(taken))
-    found = cpu_path(tiny_model("llama").config, tmp_path / "measured.json", bfloat16=False)
+    found = chosen(tiny_model("llama").config, tmp_path / "measured.json", bfloat16=False)
     assert (found.kind, found.seconds) == ("float16", {"float32": 1.0, "float16": 1.1})
 
 
@@ -333,8 +344,10 @@ def test_columns_that_fill_no_blocks_are_not_packed_where_there_is_a_compiler(
     found = []
     for library in (object(), None):
         monkeypatch.setattr(paths, "loaded", lambda library=library: library)
-        found.append(cpu_path(config, tmp_path / "measured.json", bfloat16=False).kind)
+        found.append(chosen(config, tmp_path / "measured.json", bfloat16=False).kind)
     config.hidden_size = 1024
     monkeypatch.setattr(paths, "loaded", object)
-    found.append(cpu_path(config, tmp_path / "measured.json", bfloat16=False).kind)
-    assert found == ["compiled", "float16", "float16"]
+    found.append(chosen(config, tmp_path / "measured.json", bfloat16=False).kind)
+    CpuPaths(config, tmp_path / "measured.json", bfloat16=False).measure(lambda: False)
+    found.append(chosen(config, tmp_path / "measured.json", bfloat16=False).kind)
+    assert found == ["compiled", "float16", "compiled", "float16"]

@@ -15,10 +15,11 @@ from typing import Any
 from tui.catalog.build import Build
 from tui.catalog.model import Model, Shape
 from tui.errors import UsageError
-from tui.fit.cpu_weights import cpu_weights
+from tui.fit.cpu_weights import cpu_weights, runs_by_hand
 from tui.fit.engine import LLAMA_CPP, engine_on_cpu, will_run_in_llama
 from tui.fit.gguf_shape import gguf_header_of, shape_from_gguf
 from tui.fit.kv_cache import KvCache, cache_is_known, generates, kv_cache, usual_cache
+from tui.fit.light_config import may_be_light
 from tui.fit.overhead import overhead_on_gpu, process_in_ram, slack_in_ram
 from tui.fit.parameters import split_parameters
 from tui.fit.precision import Precision, parse_precision
@@ -109,7 +110,8 @@ def estimate_build(build: Build, context: int | None = None, batch: int = 1, eng
     weights = weights_on_disk(build.path)
     in_llama = header is not None or engine_on_cpu(build.path, engine) == LLAMA_CPP
     in_ram = weights.total if in_llama and weights else cpu_weights(wanted, weights, shape, tokens)
-    return _combine(wanted, weights, shape, notes, tokens, batch, in_ram, in_llama=in_llama)
+    known = may_be_light(config)
+    return _combine(wanted, weights, shape, notes, tokens, batch, in_ram, in_llama=in_llama, known=known)
 
 
 def _catalog_weights(model: Model, precision: str) -> tuple[Precision, WeightBytes | None]:
@@ -161,13 +163,15 @@ def _combine(
     in_ram: int | None,
     *,
     in_llama: bool = False,
+    known: bool = True,
 ) -> MemoryEstimate:
     in_llama = in_llama or wanted.label.startswith("gguf")
     values = wanted.value_bytes if in_llama else 4
     cache = KvCache() if shape is None else kv_cache(shape, tokens, batch, wanted.value_bytes)
     cache_in_ram = KvCache() if shape is None else kv_cache(shape, tokens, batch, values)
     size = weights.total if weights else None
-    process = process_in_ram(wanted, in_llama)
+    light = known and shape is not None and runs_by_hand(shape, tokens)
+    process = process_in_ram(wanted, in_llama, light)
     return MemoryEstimate(
         weights=size,
         kv_cache=cache.total if cache.known else None,

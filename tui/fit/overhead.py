@@ -2,10 +2,9 @@
 
 On a CPU the numbers are resident memory after loading and a first answer, the model's own bytes taken off: real hosts
 of the starter (heft serve, heft chat, VmHWM of /proc), Linux x86-64 on an Intel Xeon with AVX-512 and 2 cores, Python
-3.11, torch 2.13, transformers 5.23. tests/benchmarks/fit_measured.py compares the whole sum for eight families. What
-loading takes for a moment is given back before the first answer: up to 100 MB of matrices by which the ways of
-multiplying are compared, once for each width, and the pages of the checkpoint, which the kernel drops when it needs
-room.
+3.11, torch 2.13, transformers 5.24. tests/benchmarks/fit_measured.py compares the whole sum for eight families. What
+is taken for a moment is given back: up to 100 MB of matrices by which the ways of multiplying are compared, once for
+each width and mostly while nobody asks, and the pages of the checkpoint, which the kernel drops when it needs room.
 """
 
 from __future__ import annotations
@@ -21,6 +20,9 @@ published language models come out within 6 % at 16 bit (tests/fit/test_stated_n
 
 CPU_PROCESS = 415_000_000
 """torch, transformers and one model family: 390 to 410 MB, of which 110 MB are pages of libraries."""
+CPU_PROCESS_LIGHT = 270_000_000
+"""torch alone, for a model that is loaded without transformers (light_config.py): 245 to 270 MB, of which 100 MB are
+pages of libraries."""
 CPU_PROCESS_GPTQ = 545_000_000
 """The same with optimum and gptqmodel, which a GPTQ or AWQ build needs there: 540 MB."""
 CPU_PROCESS_LLAMA = 60_000_000
@@ -36,11 +38,13 @@ def overhead_on_gpu(weights: int) -> int:
     return max(GPU_OVERHEAD_LEAST, math.ceil(GPU_OVERHEAD_SHARE * weights))
 
 
-def process_in_ram(precision: Precision, in_llama: bool) -> int:
-    """Bytes of a process on a CPU before it holds anything of a model."""
+def process_in_ram(precision: Precision, in_llama: bool, light: bool = False) -> int:
+    """Bytes of a process on a CPU before it holds anything of a model; ``light``: one that needs no transformers."""
     if in_llama:
         return CPU_PROCESS_LLAMA + (CPU_EXPORT if precision.kind == "grouped" else 0)
-    return CPU_PROCESS_GPTQ if precision.kind == "grouped" else CPU_PROCESS
+    if precision.kind == "grouped":
+        return CPU_PROCESS_GPTQ
+    return CPU_PROCESS_LIGHT if light and precision.kind == "float" else CPU_PROCESS
 
 
 def slack_in_ram(weights: int) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,30 +16,9 @@ from typing import Any
 from tui.catalog.weight_files import weight_files
 from tui.workers.host.rotation import Rotation, knows_rotation
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
-_ANY = {
-    "_name_or_path", "architectures", "attention_bias", "attention_dropout", "bos_token_id", "dtype", "eos_token_id",
-    "head_dim", "hidden_act", "hidden_size", "initializer_range", "intermediate_size", "layer_types",
-    "max_position_embeddings", "max_window_layers", "mlp_bias", "model_type", "num_attention_heads",
-    "num_hidden_layers", "num_key_value_heads", "pad_token_id", "rms_norm_eps", "rope_parameters", "rope_scaling",
-    "rope_theta", "sliding_window", "tie_word_embeddings", "torch_dtype", "transformers_version", "unsloth_fixed",
-    "unsloth_version", "use_cache", "use_sliding_window", "vocab_size",
-}  # fmt: skip
-"""Words of a configuration that are looked at, or that change nothing of what is computed here."""
-_NEUTRAL: dict[str, tuple[Any, ...]] = {"pretraining_tp": (1, None), "rope_interleaved": (False, None)}
-"""Words that change nothing with these values."""
 _FLOATS = ("torch.float16", "torch.bfloat16", "torch.float32")
 _OLD_ANGLES = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
 """Stored by old versions, computed anew by all."""
-
-
-def may_be_light(config: Mapping[str, Any]) -> bool:
-    """Whether the words of this ``config.json`` are all known."""
-    return (
-        config.get("model_type") in FAMILIES
-        and all(name in _ANY or name in _NEUTRAL for name in config)
-        and all(config[name] in values for name, values in _NEUTRAL.items() if name in config)
-    )
 
 
 class LightConfig(SimpleNamespace):

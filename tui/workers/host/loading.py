@@ -114,7 +114,7 @@ def _lightly(
         return None
     import torch
 
-    reporter.progress(0, message="loading the tokenizer")
+    reporter.progress(0, None, "B", "loading the tokenizer")
     with _timed(seconds, "tokenizer"):
         read = ahead.tokenizer()
     reporter.check()
@@ -124,7 +124,7 @@ def _lightly(
     limit = context_limit(config, tokenizer)
     if not keeps_all_in_sight(config, min(context or limit, limit)):
         return None
-    reporter.progress(0, message="loading weights")
+    reporter.progress(0, None, "B", "loading weights")
     with _timed(seconds, "weights"), _broken(folder, "weights"):
         halves = stored_in_halves(torch, config)
         dtype = own_dtype(torch, config) if halves else compute_dtype(torch, config, "cpu")

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tui.catalog.weight_files import weight_files
+from tui.fit.light_config import may_be_light
 from tui.workers.host.compiled.library import compile_library
 from tui.workers.host.kept_facts import FOLDER, facts_of
-from tui.workers.host.light_model import LightConfig, light_model, may_be_light
+from tui.workers.host.light_model import LightConfig, light_model
 from tui.workers.host.light_tokenizer import LightTokenizer
 from tui.workers.host.making_fast import COMPILED_FOLDER
 from tui.workers.reporter import Reporter

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tui.fit.light_config import FAMILIES
 from tui.workers.host.compiled.products import Product
-from tui.workers.host.light_model import FAMILIES, is_light
+from tui.workers.host.light_model import is_light
 from tui.workers.host.linears import is_plain, linear_of
 from tui.workers.host.llama_like import Layer, LlamaLike, Shape
 
