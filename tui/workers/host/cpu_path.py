@@ -125,9 +125,7 @@ def _measured(
     return found
 
 
-def per_token(
-    kind: str, rows: int, columns: int, stored: str, unwanted: Callable[[], bool] = lambda: False
-) -> float:
+def per_token(kind: str, rows: int, columns: int, stored: str, unwanted: Callable[[], bool] = lambda: False) -> float:
     """Seconds for one written token, and its share of read ones, through a matrix of ``rows`` x ``columns``.
 
     Its values are ``stored`` as "bfloat16" or "float16".
