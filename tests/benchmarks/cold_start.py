@@ -65,7 +65,8 @@ def by_host(home: Path, engine: str = "transformers") -> tuple[float, float, str
 def by_script(code: str, *words: str) -> tuple[float, float, str]:
     """The same of a script."""
     started, before = time.perf_counter(), cpu_seconds()
-    ended = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    command, here = [sys.executable, "-c", code, *words], Path(__file__).parents[2]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here)
     return time.perf_counter() - started, cpu_seconds() - before, ended.stdout.splitlines()[-1]
 
 
@@ -91,7 +92,7 @@ def main() -> None:
             "heft, first load": lambda: by_host(Path(place) / f"heft-{next(places)}"),
             "heft, in llama.cpp": lambda: by_host(kept, "llama.cpp"),
             "transformers": lambda: by_script(TRANSFORMERS, str(starter_folder())),
-            "llama.cpp": lambda: by_script(LLAMA_CPP, str(gguf), str(Path(place) / "s")),
+            "llama.cpp": lambda: by_script(LLAMA_CPP, str(gguf), str(Path(place) / "l.sock")),
         }
         found: dict[str, list[tuple[float, float, str]]] = {name: [] for name in ways}
         for _ in range(arguments.repeat):
