@@ -6,6 +6,13 @@ torch_engine.py   our own loop over a transformers model
 llama_engine.py   llama.cpp for GGUF builds
 chat_template.py  templates without transformers, in a sandbox
 loading.py        from a folder to weights on a device
+loading_ahead.py  what is done in threads while torch loads
+lean_torch.py     torch without what only its compiler needs
+light_model.py    models built like Llama, loaded without transformers
+light_tokenizer.py  their tokenizers and templates, likewise
+rotation.py       the angles of their positions
+small_files.py    a program that asks transformers what it makes of a folder's small files
+kept_facts.py     its answers, kept
 making_fast.py    what is done to the weights before the first chat
 cpu_path.py       which way of multiplying is the fastest here, measured
 linears.py        the ways of multiplying
