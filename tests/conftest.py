@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patient
 from tui.paths import Paths
 
 # The test processes share the cores, and threads that wait for each other across them crawl; the models are small.
@@ -49,7 +50,7 @@ def until() -> Iterator[Callable[..., object]]:
     """``until(condition, seconds)`` polls until ``condition()`` is true and returns its value, or fails."""
 
     def poll(condition: Callable[[], object], seconds: float = 20.0, what: str = "") -> object:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patient(seconds)
         while True:
             value = condition()
             if value:

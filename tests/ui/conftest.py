@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from textual.pilot import Pilot
 
+from tests.patience import patient
 from tui.paths import Paths
 from tui.ui.app import HeftApp
 from tui.workbench import Workbench
@@ -33,7 +34,7 @@ async def idle(pilot: Pilot[int], until: Callable[[], object] | None = None, sec
     """Wait until no errand is under way, the first facts are on screen, and ``until`` holds."""
     app = pilot.app
     assert isinstance(app, HeftApp)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patient(seconds)
     while True:
         await pilot.pause()
         opened = app.catalog_pane.index is not None and bool(app.pane(2).counts) and bool(app.catalog_pane.fits)
