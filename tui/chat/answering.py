@@ -104,9 +104,10 @@ class _Answering:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, code))},
                 start_new_session=True,
             )
+        self._has_ended = False
 
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        return not self._has_ended and self._process.poll() is None
 
     def leave(self) -> None:
         with contextlib.suppress(OSError):
@@ -130,6 +131,7 @@ class _Answering:
                 role, text = item
                 came.get(role, []).append(text)
                 sink(role, text)
+        self._has_ended = True
         return _broken_off(turn, "".join(came["assistant"]), "".join(came["thinking"]))
 
     def _received(self) -> Iterator[Any]:

@@ -104,6 +104,8 @@ FOUND = (
     "- a\n- ```python\n  x\n  ```\n- | a | b |\n  |---|---|\n  | 1 | 2 |\n  no pipe\n- end",
     "text\n-",
     "- - - a\n    - b\n  - c\n- d",
+    "| ||\n d] [link](http://x) squeezed |\n   | - t",
+    "| are | ~~gone~~ and other words that go on | more |\n|---|---|-\n    ~\n\n    >\n",
 )
 
 

@@ -179,6 +179,8 @@ class _Walk:
             row = strip_openers(self._rows[-1].expandtabs(4), leaf.frames).lstrip(" ")
             if row[:1].isalpha() or (len(row) > _SURELY and row[0] != "["):
                 return
+        if leaf is not None and leaf.kind == "table" and leaf.line == last - 1:
+            last -= 1  # the line below the head may still become something else
         self.found.starts = [start for start in self.found.starts if start.line < last]
         if leaf is not None and leaf.line >= last and leaf.kind != "paragraph":
             self.found.leaf = None

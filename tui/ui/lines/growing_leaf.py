@@ -16,6 +16,9 @@ LONG_PARAGRAPH = 1600
 FIRST_ROWS = 40
 """A row among the first may still widen the columns of a growing table; cells of later ones are cut to them."""
 
+_CELLS = re.compile(r"[ >]*(?:(?:[-+*]|\d{1,9}[.)]) +)*\|")
+"""How a line begins that the next one may make the head of a table."""
+
 _ENDS_WORD = " \n、。，；：！？"
 
 
@@ -213,7 +216,7 @@ def cutting_place(text: str) -> int:
     places = [
         at
         for at in range(len(text) - LONG_PARAGRAPH // 4, LONG_PARAGRAPH // 2, -1)
-        if text[at].isalpha() and text[at - 1] in _ENDS_WORD
+        if text[at].isalpha() and text[at - 1] in _ENDS_WORD and not _CELLS.match(text, text.rfind("\n", 0, at) + 1)
     ]
     for at in places:
         head = text[:at]
