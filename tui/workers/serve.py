@@ -90,6 +90,8 @@ def run(reporter: Reporter) -> dict[str, Any]:
         reporter.say(f"unloaded after {idle_minutes:g} idle minutes; {desk.tokens_served} tokens served")
         return {**result, "ended_because": f"idle for {idle_minutes:g} minutes", "tokens_served": desk.tokens_served}
     finally:
+        with contextlib.suppress(OSError):
+            socket_path.unlink()  # first: a client that reads nothing holds up the rest until the process is ended
         if watch is not None:
             watch.close()
         host.drain(LAST_WORD_SECONDS)
@@ -99,8 +101,6 @@ def run(reporter: Reporter) -> dict[str, Any]:
         for server in servers:
             with contextlib.suppress(OSError):
                 server.server_close()
-        with contextlib.suppress(OSError):
-            socket_path.unlink()
 
 
 def _idle_minutes(reporter: Reporter) -> float | None:
