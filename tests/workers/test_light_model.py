@@ -83,7 +83,8 @@ def test_logits_are_those_of_a_model_that_transformers_loaded(
             cache = model.new_cache()
             with torch.inference_mode():
                 logits.append([model.read(piece, cache, lambda: None) for piece in (prompt, [8], [400])])
-        assert all(torch.equal(mine, true) for mine, true in zip(*logits, strict=True))
+        for mine, true in zip(*logits, strict=True):  # sums move by a last bit with where the weights lie in memory
+            assert (mine - true).abs().max() <= 1e-5 * (true.max() - true.min())
 
 
 def test_what_is_not_known_whole_is_left_to_transformers(tmp_path: Path) -> None:
