@@ -84,7 +84,8 @@ def test_logits_are_those_of_a_model_that_transformers_loaded(
             with torch.inference_mode():
                 logits.append([model.read(piece, cache, lambda: None) for piece in (prompt, [8], [400])])
         for mine, true in zip(*logits, strict=True):  # sums move by a last bit with where the weights lie in memory
-            assert (mine - true).abs().max() <= 1e-5 * (true.max() - true.min())
+            close = 1e-5 if kind == "float32" or dtype == "float32" else 0.01  # half a last bit is more in 16 bits
+            assert (mine - true).abs().max() <= close * (true.max() - true.min())
 
 
 def test_what_is_not_known_whole_is_left_to_transformers(tmp_path: Path) -> None:
