@@ -175,15 +175,19 @@ def build(folder, precision):
     return Build(id="x", path=folder, model="x", precision=precision, bytes=0)
 
 
-def test_the_hand_written_pass_keeps_embeddings_in_16_bit(row):
+def test_the_hand_written_pass_keeps_embeddings_in_16_bit(row, monkeypatch):
+    monkeypatch.setattr("tui.fit.cpu_weights.has_compiler", lambda: True)
     untied = estimate(row("llama-3.1-8b-instruct"), "float16", 1000)
     tied = estimate(row("llama-3.2-1b-instruct"), "bfloat16", 1000)
     assert untied.terms(False)[0] == untied.weights
-    assert tied.terms(False)[0] == tied.weights + 2 * 128256 * 2048, "the output layer is packed apart"
+    embedding = 2 * 128256 * 2048
+    packed = 3 * (tied.weights - embedding) // 4
+    assert tied.terms(False)[0] == packed + embedding + 3 * embedding // 4, "the output layer is packed apart"
     mistral = row("mistral-7b-v0.1")
     inside, outside = (estimate(mistral, "bfloat16", tokens) for tokens in (4096, 4097))
-    assert inside.terms(False)[0] == inside.weights
-    assert outside.terms(False)[0] == outside.weights + 2 * 32000 * 4096, "its window is shorter: transformers runs it"
+    embedding = 2 * 32000 * 4096
+    assert inside.terms(False)[0] == 3 * (inside.weights - embedding) // 4 + embedding
+    assert outside.terms(False)[0] == inside.terms(False)[0] + embedding, "its window is shorter: transformers runs it"
 
 
 def test_columns_are_packed_in_blocks_of_512_where_there_is_no_compiler(monkeypatch):
@@ -195,23 +199,43 @@ def test_columns_are_packed_in_blocks_of_512_where_there_is_no_compiler(monkeypa
     monkeypatch.setattr("tui.fit.cpu_weights.has_compiler", lambda: True)
     found = cpu_weights(parse_precision("float16"), WeightBytes(2 * embedding + narrow + wide, ()), shape)
     assert found == 2 * embedding + narrow + wide
+    found = cpu_weights(parse_precision("bfloat16"), WeightBytes(2 * embedding + narrow + wide, ()), shape)
+    kept = embedding + (embedding + wide) * 12 // 16 + narrow
+    assert found == kept, "1,500 columns are no multiple of 64"
+
+
+def test_32_bits_are_packed_in_28_but_for_an_embedding_and_what_shares_it(monkeypatch):
+    monkeypatch.setattr("tui.fit.cpu_weights.has_compiler", lambda: True)
+    shape = Shape("LlamaForCausalLM", layers=2, hidden_size=64, intermediate_size=128, vocab_size=1000)
+    embedding, layers = 4 * 64 * 1000, 8 * 100_000
+    wanted = parse_precision("float32")
+    tied = WeightBytes(embedding + layers, ())
+    assert cpu_weights(wanted, tied, shape) == embedding + 7 * layers // 8
+    apart = WeightBytes(2 * embedding + layers, (), head_apart=True)
+    assert cpu_weights(wanted, apart, shape) == embedding + 7 * (embedding + layers) // 8
+    falcon = replace(shape, architecture="FalconForCausalLM")
+    assert cpu_weights(wanted, tied, falcon) == tied.total
+    monkeypatch.setattr("tui.fit.cpu_weights.has_compiler", lambda: False)
+    assert cpu_weights(wanted, tied, shape) == tied.total
 
 
 def test_a_cpu_without_16_bit_arithmetic_widens_embeddings_and_cache(row, monkeypatch):
+    monkeypatch.setattr("tui.fit.cpu_weights.has_compiler", lambda: True)
     untied, tied = row("phi-3-mini-4k"), row("gemma-3-4b-it")
     numbers = estimate(untied, "float16", 1000)
     embedding = 32064 * 3072
     assert numbers.terms(False)[0] == numbers.weights + 2 * embedding
     assert numbers.terms(False)[1] == 2 * numbers.kv_cache
-    embedding = 262_208 * 2560
+    embedding = 2 * 262_208 * 2560
     numbers = estimate(tied, "bfloat16", 1000)  # a packed output layer of its own comes on top
-    assert numbers.terms(False)[0] == numbers.weights + 4 * embedding
+    kept = 3 * (numbers.weights - embedding) // 4 + 2 * embedding + 3 * embedding // 4
+    assert numbers.terms(False)[0] == kept
     monkeypatch.setattr("tui.fit.engine.has_llama_cpp", lambda: False)
     untied = row("llama-2-7b")
     quantized = estimate(untied, "gptq-4bit", 1000)
     kept = dict(quantized.parts())["embeddings, output layer and norms in 16 bit"]
     assert quantized.terms(False)[0] == quantized.weights + kept
-    assert estimate(untied, "float32", 1000).terms(False)[:2] == estimate(untied, "float32", 1000).terms(True)[:2]
+    assert estimate(untied, "float32", 1000).terms(False)[1] == estimate(untied, "float32", 1000).terms(True)[1]
 
 
 def test_a_cpu_with_bfloat16_is_counted_on_for_nothing_less(row, monkeypatch):
@@ -228,9 +252,12 @@ def test_experts_and_layers_of_their_own_kind_are_not_packed(row, tmp_path, monk
     monkeypatch.setattr("tui.fit.cpu_weights.has_compiler", lambda: True)
     mixtral = estimate(row("mixtral-8x7b-v0.1"), "bfloat16", 1000)
     assert mixtral.terms(False)[0] == pytest.approx(2 * mixtral.weights, rel=0.01)
+    falcon = estimate(row("falcon-7b"), "float16", 1000)
+    head = 2 * 65024 * 4544  # the output layer shares the embedding, and is packed in 16 bit besides
+    assert falcon.terms(False)[0] == 2 * falcon.weights + head
     gpt = estimate(row("gpt2-xl"), "float16", 1000)
-    head = 2 * 50257 * 1600  # the output layer shares the embedding, and is packed in 16 bit besides
-    assert gpt.terms(False)[0] == 2 * gpt.weights + head
+    head = 2 * 50257 * 1600
+    assert gpt.terms(False)[0] == gpt.weights + 2 * head, "an embedding in 32 bits and a head in 16"
     tensors = {
         "model.embed_tokens.weight": numpy.zeros((300, 64), numpy.float16),
         "model.layers.0.mlp.experts.0.w1.weight": numpy.zeros((64, 64), numpy.float16),

@@ -3,9 +3,9 @@
 The host computes in float32 and keeps the linear layers of a 16-bit model packed in 16 bits (workers/host/linears.py).
 Norms, experts and the cache become 32-bit, and so do embeddings, but for the families that the hand-written pass runs:
 it widens the rows that it looks up. An output layer that shares the embedding gets a packed copy of its own. FBGEMM
-packs columns in blocks of 512; where there is a C compiler, the host takes it for whole blocks only, and the compiled
-products for all others (workers/host/cpu_path.py), which take bfloat16 in 12 bits where its values allow it: then this
-is up to a quarter too much. A CPU that is twice as fast in float32 takes more than this.
+packs columns in blocks of 512; where there is a C compiler, the host computes in compiled products instead
+(workers/host/cpu_path.py), which keep bfloat16 in 12 bits and float32 in 28 (workers/host/compiled/packing.py), as the
+values of trained and of random weights allow. A CPU that is twice as fast in float32 takes more than this.
 """
 
 from __future__ import annotations
@@ -28,32 +28,56 @@ def cpu_weights(precision: Precision, weights: WeightBytes | None, shape: Shape 
     loaded for ``context`` tokens. None when unknown."""
     if weights is None:
         return None
-    if precision.kind == "flat" or precision.value_bytes == 4:
+    if precision.kind == "flat":
         return weights.total
+    if precision.value_bytes == 4:
+        return _wide(weights, shape) if precision.bits == 32 else weights.total
     if precision.is_quantized:
         widened = sum(size for name, size in weights.parts if name.startswith(KEPT) or name in _SIXTEEN_BIT)
         return weights.total + widened
     embedding = None if shape is None else embedding_params(shape)
     if shape is None or embedding is None:
         return weights.total
-    head = _in_blocks(2 * embedding, shape.hidden_size)
-    if shape.architecture.startswith(NOT_LINEAR):
+    dtype = precision.label
+    head = _kept(2 * embedding, shape.hidden_size, dtype)
+    if not _is_packed(shape):
         return 2 * weights.total + head  # all in 32 bit; the output layer packed besides
     stored = 2 * embedding * (2 if weights.head_apart else 1)
     kept = 2 * embedding if runs_by_hand(shape, context) else 4 * embedding
-    return _packed(shape, weights.total - weights.unpacked - stored) + 2 * weights.unpacked + kept + head
+    return _packed(shape, weights.total - weights.unpacked - stored, dtype) + 2 * weights.unpacked + kept + head
 
 
-def _packed(shape: Shape, size: int) -> int:
-    """Bytes of layers that are stored in ``size`` bytes, once they are packed."""
-    narrowing = 2 * (shape.layers or 0) * (shape.hidden_size or 0) * (shape.intermediate_size or 0)
+def _wide(weights: WeightBytes, shape: Shape | None) -> int:
+    """Bytes of a model that is stored in 32 bits: what an embedding shares with the output layer stays as it is."""
+    embedding = None if shape is None else embedding_params(shape)
+    if shape is None or embedding is None or not has_compiler() or not _is_packed(shape):
+        return weights.total
+    layers = weights.total - weights.unpacked - 4 * embedding * (2 if weights.head_apart else 1)
+    head = 4 * embedding - _kept(4 * embedding, shape.hidden_size, "float32") if weights.head_apart else 0
+    return weights.total - (layers - _packed(shape, layers, "float32")) - head
+
+
+def _is_packed(shape: Shape) -> bool:
+    """Whether the host can pack the layers of such a model; those of GPT-2 lie the other way round."""
+    return not shape.architecture.startswith("Falcon" if has_compiler() else ("Falcon", "GPT2"))
+
+
+def _packed(shape: Shape, size: int, dtype: str) -> int:
+    """Bytes of layers that are stored in ``size`` bytes of ``dtype``, once they are packed."""
+    wide = 4 if dtype == "float32" else 2
+    narrowing = wide * (shape.layers or 0) * (shape.hidden_size or 0) * (shape.intermediate_size or 0)
     narrowing = min(narrowing, size)
-    return _in_blocks(size - narrowing, shape.hidden_size) + _in_blocks(narrowing, shape.intermediate_size)
+    return _kept(size - narrowing, shape.hidden_size, dtype) + _kept(narrowing, shape.intermediate_size, dtype)
 
 
-def _in_blocks(size: int, columns: int | None) -> int:
-    """Bytes of matrices of ``columns`` and ``size`` bytes as the host keeps them."""
-    return size * (-(-columns // BLOCK) * BLOCK) // columns if columns and not has_compiler() else size
+def _kept(size: int, columns: int | None, dtype: str) -> int:
+    """Bytes of matrices of ``columns`` and ``size`` bytes of ``dtype`` as the host keeps them."""
+    if not columns:
+        return size
+    if has_compiler():
+        bits, of = COMPILED_BITS.get(dtype, (1, 1))
+        return size * bits // of if columns % COMPILED_BLOCK == 0 else size
+    return size * (-(-columns // BLOCK) * BLOCK) // columns
 
 
 @lru_cache(maxsize=1)
@@ -62,6 +86,10 @@ def has_compiler() -> bool:
     return any(shutil.which(name) for name in ("cc", "gcc", "clang"))
 
 
+COMPILED_BITS = {"bfloat16": (12, 16), "float32": (28, 32)}
+"""Bits that the compiled products keep of how many, by what is stored."""
+COMPILED_BLOCK = 64
+"""Columns that they pack together; other matrices stay as they are stored."""
 BLOCK = 512
 """Columns that FBGEMM packs together (its kernels for 16-bit weights; measured: 640 columns take as much as 1,024)."""
 
@@ -75,8 +103,6 @@ def runs_by_hand(shape: Shape, context: int) -> bool:
 BY_HAND = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 
 
-NOT_LINEAR = ("GPT2", "Falcon")
-"""Families whose layers are of a class of their own, so that the host cannot pack them."""
 _SIXTEEN_BIT = ("weights in F16", "weights in BF16")
 
 

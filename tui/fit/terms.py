@@ -64,8 +64,11 @@ class MemoryEstimate:
             return ()
         rows = list(self.weight_parts) or [("weights", weights)]
         wider = weights - sum(size for _, size in rows)
-        if wider:
+        if wider > 0:
             rows.append(("what this CPU keeps of them besides", wider))
+        elif wider:
+            name, size = max(rows, key=lambda row: row[1])
+            rows[rows.index((name, size))] = (f"{name}, packed without loss", size + wider)
         if self.shape is not None:
             values = self.value_bytes if on_gpu else self.value_bytes_cpu
             for name, size in kv_cache(self.shape, self.context, self.batch, values).parts:
