@@ -19,7 +19,7 @@ from tui.jobs.admission import Surroundings, decide
 from tui.jobs.job import JobRequest, Kind, Needs, Progress
 from tui.jobs.launch import ensure_runner
 from tui.jobs.liveness import is_locked, marked_jobs
-from tui.jobs.runner import Runner
+from tui.jobs.rounds import Runner
 from tui.jobs.store import Store
 from tui.jobs.surroundings import Machine
 from tui.paths import Paths

@@ -16,7 +16,7 @@ import pytest
 from tui.errors import StoreError
 from tui.jobs import rows
 from tui.jobs.job import Failure, JobRequest, Kind, Progress, State, state_seconds
-from tui.jobs.runner import Runner
+from tui.jobs.rounds import Runner
 from tui.jobs.surroundings import Machine
 from tui.settings import JobSettings
 

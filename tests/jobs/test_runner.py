@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tui.jobs import worker_process
+from tui.jobs import rounds, worker_process
 from tui.jobs.admission import Volume
 from tui.jobs.job import Kind, Needs, State, Want
-from tui.jobs.runner import Runner
+from tui.jobs.liveness import MARK, mark_of
+from tui.jobs.rounds import Runner
 from tui.jobs.schema import SCHEMA_VERSION
 from tui.jobs.store import Store
 from tui.jobs.surroundings import Machine
@@ -210,6 +211,24 @@ def test_leftovers_of_a_lost_runner_are_swept_by_the_next(bench):
     assert bench.until(lambda: bench.pids(job), 5)
     bench.run()
     bench.until(lambda: bench.pids(job) == [], 25, "the grandchild to be swept")
+
+
+def test_what_was_overlooked_when_its_job_ended_is_swept_later(bench, monkeypatch):
+    """A process between fork and exec shows no mark for a moment, just when the runner looks."""
+    monkeypatch.setattr(rounds, "SWEEP_SECONDS", 0.0)
+    said: list[str] = []
+    runner = Runner(bench.paths, bench.store, Machine(bench.paths), said.append)
+    runner.adopt()
+    job = bench.submit()
+    bench.store.cancel(job.id)
+    marked = os.environ | {MARK: mark_of(job.folder)}
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=marked, start_new_session=True)
+    bench.until(lambda: bench.pids(job) == [left.pid], 10, "the leftover to be there")
+    runner.tick()
+    assert runner.is_ending and said == [f"job {job.id} has left a process behind"]
+    bench.until(lambda: (runner.tick(), left.poll())[1] is not None, 30, "the leftover to be swept")
+    assert left.returncode == -signal.SIGTERM
+    bench.until(lambda: (runner.tick(), not runner.has_work())[1], 10, "the runner to have nothing to do")
 
 
 def test_a_fork_that_holds_the_lock_does_not_look_like_life(bench):

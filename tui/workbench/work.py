@@ -13,6 +13,7 @@ from tui.fit.outlook import Outlook, outlook
 from tui.jobs.job import Job, WhenFree
 from tui.jobs.ladder import ladder_recipes
 from tui.jobs.launch import ensure_runner
+from tui.jobs.liveness import marked_jobs
 from tui.jobs.preflight import Preflight, compute_device, quantize_problem
 from tui.jobs.remedies import Remedy, memory_words, remedies
 from tui.workbench.fits import FitRequests
@@ -108,8 +109,9 @@ class WorkRequests(FitRequests):
         return self._started(self.planner.benchmark(build, tasks, names, limit))[-1]
 
     def keep_running(self) -> None:
-        """See to it that a runner works on what is left; cheap, to be called every few seconds by whoever watches."""
-        if self.store.unfinished():
+        """See to it that a runner works on what is left, and ends what jobs left behind when theirs was killed; cheap,
+        to be called every few seconds by whoever watches."""
+        if self.store.unfinished() or marked_jobs(self.paths.jobs):
             ensure_runner(self.paths)
 
     def _asked(self, job: Job) -> Job:

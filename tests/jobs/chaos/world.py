@@ -310,6 +310,9 @@ def settle(seconds: float) -> str:
             trouble = error.summary
         time.sleep(0.2)
     while time.monotonic() < deadline and (is_locked(paths.runner_lock) or marked_jobs(paths.jobs)):
+        with contextlib.suppress(HeftError):
+            if marked_jobs(paths.jobs):  # what the app does, too: the last runner may have died while it ended them
+                ensure_runner(paths)
         time.sleep(0.2)
     words = [f"job {job.id} is {job.state} ({job.waiting_because})" for job in left]
     return "; ".join([*words, *([trouble] if trouble and left else [])])

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tui.jobs.disk_use import DiskUse
 from tui.ui.lines.disk_lines import disk_lines, in_trash, prunable
-from tui.ui.lines.span import Span, line
+from tui.ui.lines.span import Line, Span, line, wrap_line
 from tui.ui.messages import PruneRequested
-from tui.ui.screens.dialog import Dialog
-from tui.ui.widgets.painted import LinesView
+from tui.ui.screens.lines_dialog import LinesDialog
 
 
-class DiskScreen(Dialog[None]):
+class DiskScreen(LinesDialog):
     """A text that scrolls; the app brings it anew after something was deleted."""
 
+    LINES_ID = "disk-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "prune", "prune", id="disk.prune"),
         Binding("t", "empty_trash", "empty the trash", id="disk.empty_trash"),
@@ -26,36 +25,24 @@ class DiskScreen(Dialog[None]):
     def __init__(self) -> None:
         super().__init__("On this disk")
         self._use: DiskUse | None = None
-
-    def body(self) -> ComposeResult:
-        """The lines."""
-        yield LinesView(id="disk-lines")
-
-    def on_mount(self) -> None:
-        """The keys scroll."""
-        view = self.query_one(LinesView)
-        view.set_lines([line(Span("looking …", "dim"))])
-        view.focus()
-
-    def on_resize(self) -> None:
-        """Lay out again."""
-        self.call_after_refresh(self._draw)
+        self._problem = ""
 
     def show_use(self, use: DiskUse) -> None:
         """What there is came."""
-        self._use = use
-        self._draw()
+        self._use, self._problem = use, ""
+        self.redraw()
         self.refresh_bindings()
 
     def show_problem(self, summary: str) -> None:
         """It cannot be read."""
-        if self.is_open:
-            self.query_one(LinesView).set_lines([line(Span("✗ ", "bad"), Span(summary, "bad"))])
+        self._problem = summary
+        self.redraw()
 
-    def _draw(self) -> None:
-        if self.is_open and self._use is not None:
-            view = self.query_one(LinesView)
-            view.set_lines(disk_lines(self._use, max(40, view.line_width)))
+    def lines(self, width: int) -> list[Line]:
+        """What there is."""
+        if self._problem:
+            return wrap_line(line(Span("✗ ", "bad"), Span(self._problem, "bad")), max(20, width - 2), "  ")
+        return [line(Span("looking …", "dim"))] if self._use is None else disk_lines(self._use, max(40, width))
 
     def why_not(self, action: str) -> str:
         """Whether there is anything to delete."""

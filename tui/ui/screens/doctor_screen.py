@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tui.doctor import Check
 from tui.ui.lines.doctor_lines import doctor_lines
-from tui.ui.lines.span import Span, line, plain
+from tui.ui.lines.span import Line, Span, line, plain
 from tui.ui.messages import CopyRequested, ReportRequested
-from tui.ui.screens.dialog import Dialog
-from tui.ui.widgets.painted import LinesView
+from tui.ui.screens.lines_dialog import LinesDialog
 
 
-class DoctorScreen(Dialog[None]):
+class DoctorScreen(LinesDialog):
     """A text that scrolls."""
 
+    LINES_ID = "doctor-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy all", id="doctor.copy"),
         Binding("r", "report", "write a report", id="doctor.report"),
@@ -28,34 +27,16 @@ class DoctorScreen(Dialog[None]):
         super().__init__("Doctor")
         self._checks: Sequence[Check] | None = None
 
-    def body(self) -> ComposeResult:
-        """The findings."""
-        yield LinesView(id="doctor-lines")
-
-    def on_mount(self) -> None:
-        """The keys scroll."""
-        self.query_one(LinesView).focus()
-        self.call_after_refresh(self._draw)
-
-    def on_resize(self) -> None:
-        """Wrap again."""
-        self.call_after_refresh(self._draw)
-
     def show_checks(self, checks: Sequence[Check]) -> None:
         """The findings came."""
         self._checks = checks
-        self._draw()
+        self.redraw()
 
-    def _draw(self) -> None:
-        if not self.is_open:
-            return
-        view = self.query_one(LinesView)
-        if view.line_width <= 0:
-            return
+    def lines(self, width: int) -> list[Line]:
+        """The findings."""
         if self._checks is None:
-            view.set_lines([line(Span("examining; the libraries are loaded once, which takes a while …", "dim"))])
-        else:
-            view.set_lines(doctor_lines(self._checks, view.line_width - 1))
+            return [line(Span("examining; the libraries are loaded once, which takes a while …", "dim"))]
+        return doctor_lines(self._checks, width - 1)
 
     def why_not(self, action: str) -> str:
         """Nothing can be reported before it is found."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
@@ -12,8 +11,7 @@ from textual.screen import Screen
 from tui.ui.keymap import bindings_of
 from tui.ui.lines.span import BLANK, Line, Span, fit_cells, line, pad_line
 from tui.ui.panes.pane import Pane
-from tui.ui.screens.dialog import Dialog
-from tui.ui.widgets.painted import LinesView
+from tui.ui.screens.lines_dialog import LinesDialog
 from tui.ui.widgets.prompt_input import PromptInput
 from tui.ui.widgets.row_list import RowList
 
@@ -43,32 +41,18 @@ def binding_rows(bindings: Iterable[Binding], display: object) -> list[tuple[str
     return [(" ".join(keys), words) for keys, words in rows.values()]
 
 
-class HelpScreen(Dialog[None]):
+class HelpScreen(LinesDialog):
     """Keys of the panes (or of the dialog that was open), then the marks."""
+
+    LINES_ID = "help-lines"
 
     def __init__(self, under: Screen[object]) -> None:
         super().__init__("Keys")
         self._under = under
 
-    def body(self) -> ComposeResult:
-        """A text that scrolls."""
-        yield LinesView(id="help-lines")
-
-    def on_mount(self) -> None:
-        """The keys scroll."""
-        self.query_one(LinesView).focus()
-        self.call_after_refresh(self._draw)
-
-    def on_resize(self) -> None:
+    def lines(self, width: int) -> list[Line]:
         """One column or two."""
-        self.call_after_refresh(self._draw)
-
-    def _draw(self) -> None:
-        if not self.is_open:
-            return
-        view = self.query_one(LinesView)
-        if view.line_width > 0:
-            view.set_lines(in_columns(self._sections(), view.line_width))
+        return in_columns(self._sections(), width)
 
     def _sections(self) -> list[list[Line]]:
         places: list[tuple[str, DOMNode]] = []

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tui.jobs.job import Event, Job
 from tui.ui.lines.job_facts import job_facts
+from tui.ui.lines.span import Line
 from tui.ui.messages import CopyRequested, JobLogRequested
-from tui.ui.screens.dialog import Dialog
-from tui.ui.widgets.painted import LinesView
+from tui.ui.screens.lines_dialog import LinesDialog
 
 
-class JobScreen(Dialog[None]):
+class JobScreen(LinesDialog):
     """Shows a job as it is now; the app brings newer rows while it is open."""
 
+    LINES_ID = "job-lines"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "log", "log", id="job.log"),
         Binding("y", "copy", "copy path of the log", id="job.copy"),
@@ -29,34 +29,19 @@ class JobScreen(Dialog[None]):
         self.job = job
         self._history: Sequence[Event] = ()
 
-    def body(self) -> ComposeResult:
-        """A text that scrolls."""
-        yield LinesView(id="job-lines")
-
-    def on_mount(self) -> None:
-        """Show what is known."""
-        self.query_one(LinesView).focus()
-        self.call_after_refresh(self._draw)
-
-    def on_resize(self) -> None:
-        """Wrap again."""
-        self.call_after_refresh(self._draw)
-
     def show_job(self, job: Job) -> None:
         """The job changed."""
         self.job = job
-        self._draw()
+        self.redraw()
 
     def show_history(self, history: Sequence[Event]) -> None:
         """The story came."""
         self._history = history
-        self._draw()
+        self.redraw()
 
-    def _draw(self) -> None:
-        if self.is_open:
-            view = self.query_one(LinesView)
-            if view.line_width > 0:
-                view.set_lines(job_facts(self.job, self._history, view.line_width - 1))
+    def lines(self, width: int) -> list[Line]:
+        """What is known."""
+        return job_facts(self.job, self._history, width - 1)
 
     def action_log(self) -> None:
         """Its log."""

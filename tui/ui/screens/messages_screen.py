@@ -6,13 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tui.ui.lines.span import Line, Span, line, wrap_line
 from tui.ui.messages import CopyRequested
-from tui.ui.screens.dialog import Dialog
-from tui.ui.widgets.painted import LinesView
+from tui.ui.screens.lines_dialog import LinesDialog
 
 if TYPE_CHECKING:
     from tui.ui.errands import Note
@@ -33,34 +31,19 @@ def note_lines(notes: Sequence[Note], width: int) -> list[Line]:
     return rows
 
 
-class MessagesScreen(Dialog[None]):
+class MessagesScreen(LinesDialog):
     """A text that scrolls."""
 
+    LINES_ID = "note-lines"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "copy", "copy all", id="messages.copy")]
 
     def __init__(self, notes: Sequence[Note]) -> None:
         super().__init__("Messages")
         self._notes = notes
 
-    def body(self) -> ComposeResult:
+    def lines(self, width: int) -> list[Line]:
         """The notes."""
-        yield LinesView(id="note-lines")
-
-    def on_mount(self) -> None:
-        """The keys scroll."""
-        self.query_one(LinesView).focus()
-        self.call_after_refresh(self._draw)
-
-    def on_resize(self) -> None:
-        """Wrap again."""
-        self.call_after_refresh(self._draw)
-
-    def _draw(self) -> None:
-        if not self.is_open:
-            return
-        view = self.query_one(LinesView)
-        if view.line_width > 0:
-            view.set_lines(note_lines(self._notes, view.line_width - 1) or [line(Span("Nothing was told yet.", "dim"))])
+        return note_lines(self._notes, width - 1) or [line(Span("Nothing was told yet.", "dim"))]
 
     def action_copy(self) -> None:
         """Copy all of it."""

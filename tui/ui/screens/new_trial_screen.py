@@ -129,7 +129,7 @@ class NewTrialScreen(Dialog[None]):
 
     def on_resize(self) -> None:
         """Wrap again."""
-        self._changed()
+        self.call_after_refresh(self._changed)
 
     def show_answerers(self, rows: Sequence[Answerer]) -> None:
         """They came; a loaded model is named by its build, so that it stays itself when it is loaded anew."""
@@ -188,7 +188,10 @@ class NewTrialScreen(Dialog[None]):
     def _changed(self) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(PAUSE, self._ask)
+        if missing := self._missing():
+            self._tell([line(Span(missing, "dim"))])
+        else:
+            self._timer = self.set_timer(PAUSE, self._ask)
 
     def _ask(self) -> None:
         wish = self.wish()
@@ -197,14 +200,21 @@ class NewTrialScreen(Dialog[None]):
         else:
             self.post_message(TrialPlanAsked(self, wish))
 
-    def wish(self) -> Wish | str:
-        """What the form says, or what is missing in words."""
-        text = self.query_one("#prompt-of-trial", Input).value.strip()
+    @property
+    def _text(self) -> str:
+        return self.query_one("#prompt-of-trial", Input).value.strip()
+
+    def _missing(self) -> str:
         if len(self.marked) < LEAST:
             missing = LEAST - len(self.marked)
             return f"space marks a contestant; {missing} more {'is' if missing == 1 else 'are'} needed"
-        if not text:
-            return "write a prompt, or @file for a set of them"
+        return "" if self._text else "write a prompt, or @file for a set of them"
+
+    def wish(self) -> Wish | str:
+        """What the form says, or what is missing in words."""
+        if missing := self._missing():
+            return missing
+        text = self._text
         try:
             asked = (
                 read_prompt_set(Path(text[1:]).expanduser()) if text.startswith("@") else PromptSet((Prompt((text,)),))

@@ -70,20 +70,12 @@ def no_transaction() -> None:
     transition.write_spec = write_spec
 
 
-def no_room() -> None:
-    """No place is kept for an outcome: on a full disk it is not written."""
-    from tui.jobs import job_folder
-
-    job_folder.OUTCOME_ROOM = 0
-
-
 MUTANTS: dict[str, Callable[[], None]] = {
     "no-lock": no_lock,
     "no-attempt-guard": no_attempt_guard,
     "torn-rename": torn_rename,
     "no-sweep": no_sweep,
     "no-spec": no_transaction,
-    "no-room": no_room,
 }
 
 
