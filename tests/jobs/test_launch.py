@@ -16,8 +16,9 @@ from tui.errors import StoreError
 from tui.jobs import launch
 from tui.jobs.job import State
 from tui.jobs.launch import ensure_runner, runner_environment
-from tui.jobs.liveness import is_locked, take_lock
+from tui.jobs.liveness import MARK, is_locked, mark_of, take_lock
 from tui.paths import Paths
+from tui.workbench import Workbench
 
 ENSURE = (
     "from tui.paths import Paths; from tui.jobs.launch import ensure_runner; ensure_runner(Paths.from_environment())"
@@ -80,6 +81,7 @@ from tui.jobs.job import JobRequest, Kind
 from tui.jobs.launch import ensure_runner
 from tui.jobs.store import Store
 from tui.paths import Paths
+from tui.workbench import Workbench
 paths = Paths.from_environment()
 store = Store(paths)
 job = store.submit(JobRequest(Kind.DOWNLOAD, "m", {"steps": 60, "seconds": 0.03}, key="mine"))
@@ -148,3 +150,19 @@ print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_who_watches_starts_a_runner_for_what_a_job_left_behind(bench):
+    """The last runner was killed while it ended that, and no job is left that would bring another."""
+    workbench = Workbench(bench.paths)
+    job = bench.submit()
+    bench.store.cancel(job.id)
+    workbench.keep_running()
+    assert bench.runner() == 0, "nothing is to do"
+    marked = os.environ | {MARK: mark_of(job.folder)}
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=marked, start_new_session=True)
+    bench.until(lambda: bench.pids(job) == [left.pid], 10, "the leftover to be there")
+    workbench.keep_running()
+    bench.until(lambda: left.poll() is not None, 30, "the leftover to be ended")
+    assert left.returncode == -signal.SIGTERM
+    workbench.close()
