@@ -1,49 +1,41 @@
-"""Kept conversations: the one on screen, its versions and branches, older ones, and its sampling."""
+"""Kept conversations: the one on screen, its versions and branches, and older ones."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.timer import Timer
 
-from tui.chat.conversation import Conversation, Message, Parameters
+from tui.chat.conversation import Conversation, Message
 from tui.chat.presets import Sampling
 from tui.ui.chat_turn import StreamBuffer
 from tui.ui.conversations import Kept, Opening, default_sampling, keep, last_conversation
-from tui.ui.errands import ErrandApp
 from tui.ui.lines.chat_lines import sections_of, who_line
 from tui.ui.panes.chat_pane import ChatPane
+from tui.ui.sampling_errands import SamplingErrands
 
 if TYPE_CHECKING:
-    from tui.chat.endpoint import Endpoint
-    from tui.errors import HeftError
     from tui.ui.chat_messages import (
         ConversationsRequested,
         EditRequested,
         MessageAsked,
         NewChatRequested,
-        ParametersRequested,
         VersionRequested,
     )
     from tui.ui.screens.conversations_screen import ConversationAsked
-    from tui.ui.screens.parameters_screen import SamplingChosen
     from tui.workbench import Workbench
 
 FOLLOW_SECONDS = 0.5
 """How often an answer that another process writes is read again."""
 
 
-class ConversationErrands(ErrandApp):
+class ConversationErrands(SamplingErrands):
     """Keeps the present conversation and changes it for another."""
 
     def __init__(self, workbench: Workbench | None = None) -> None:
         super().__init__(workbench)
-        self.endpoint: Endpoint | None = None
-        self.endpoint_facts: dict[str, Any] = {}
         self.messages: list[Message] = []
-        self.conversation = 0
-        self.sampling = Sampling("", Parameters())
         self._beside = 0
         self._removed: list[int] = []
         self._stop: threading.Event | None = None
@@ -266,37 +258,3 @@ class ConversationErrands(ErrandApp):
         self.errand(
             lambda workbench: keep(workbench, event.wish, event.conversation_id, event.text), shown, group="chats"
         )
-
-    def on_parameters_requested(self, event: ParametersRequested) -> None:
-        """Change the system prompt and the sampling; what is set for a model is kept for its next conversation."""
-        from tui.ui.screens.parameters_screen import ParametersScreen
-
-        model = self.sampling_model
-
-        def applied(chosen: SamplingChosen | None) -> None:
-            if chosen is None:
-                return
-            self.sampling, conversation = chosen.sampling, self.conversation
-
-            def work(workbench: Workbench) -> None:
-                if conversation:
-                    workbench.transcripts().set_parameters(conversation, chosen.sampling.parameters)
-                if chosen.keep_as and model:
-                    workbench.keep_preset(model, chosen.keep_as, chosen.sampling)
-
-            words = f"kept as {chosen.keep_as!r} for {model}" if chosen.keep_as and model else ""
-            self.errand(work, lambda _: self.tell(words) if words else None)
-
-        screen = ParametersScreen(self.sampling, model)
-        self.push_screen(screen, applied)
-        self.errand(lambda workbench: workbench.presets(model), screen.show_presets, failed=self._no_presets)
-
-    def _no_presets(self, error: HeftError) -> None:
-        self.tell_error(error)
-
-    @property
-    def sampling_model(self) -> str:
-        """The model that presets are kept for."""
-        if self.endpoint is None:
-            return ""
-        return str(self.endpoint_facts.get("build") or self.endpoint.model or self.endpoint.name)
